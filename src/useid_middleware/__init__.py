@@ -1,0 +1,36 @@
+"""Every modern way to log in, for any ASGI app. The public names; see docs/index.md."""
+
+from .errors import AuthenticationError as AuthenticationError
+from .errors import ConfigurationError as ConfigurationError
+from .errors import RateLimited as RateLimited
+from .errors import RefusedError as RefusedError
+from .errors import RequestError as RequestError
+from .errors import StateError as StateError
+from .errors import UnavailableError as UnavailableError
+from .errors import UseIDError as UseIDError
+from .events import DeviceEnrolled as DeviceEnrolled
+from .events import DeviceRevoked as DeviceRevoked
+from .events import Event as Event
+from .events import Events as Events
+from .events import LoginCompleted as LoginCompleted
+from .events import LoginFailed as LoginFailed
+from .events import LoginSucceeded as LoginSucceeded
+from .events import QRApproved as QRApproved
+from .events import QRExpired as QRExpired
+from .events import QRLoginStarted as QRLoginStarted
+from .events import QRRejected as QRRejected
+from .events import QRScanned as QRScanned
+from .events import Refuse as Refuse
+from .events import SessionEnded as SessionEnded
+from .identity import Identity as Identity
+from .identity import Level as Level
+from .plugin import UseID as UseID
+from .plugin import UseIDMiddleware as UseIDMiddleware
+from .plugin import UseIDRouter as UseIDRouter
+from .plugin import login as login
+from .plugin import logout as logout
+from .settings import LimitSettings as LimitSettings
+from .settings import QRSettings as QRSettings
+from .settings import SessionSettings as SessionSettings
+from .settings import Settings as Settings
+from .settings import SSESettings as SSESettings

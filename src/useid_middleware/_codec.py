@@ -1,0 +1,82 @@
+"""Bytes to typed values and back: the one place that knows msgspec.
+
+Request bodies are JSON, decoded straight into a frozen dataclass. Records in stores are MessagePack maps of frozen
+dataclasses: the field names are stored too, so that a newer version reads an older record as long as new fields have
+defaults.
+"""
+
+from binascii import Error as BinasciiError
+from binascii import a2b_base64, b2a_base64
+from time import gmtime, strftime
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+encode_json = msgspec.json.Encoder().encode
+
+# The standard library's urlsafe functions do the same by way of four Python calls each.
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
+
+
+class DecodeError(ValueError):
+    """The bytes are not a value of the expected type; the text names the member and quotes none of its content."""
+
+
+class JsonType(Generic[T]):
+    """Decodes JSON into ``kind``, a dataclass. Unknown members are ignored, wrong types and missing members refused."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def decode(self, body: bytes) -> T:
+        """The value, or :class:`DecodeError`."""
+        try:
+            return self._decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(str(error)) from None
+
+
+class RecordType(Generic[T]):
+    """Encodes and decodes the records of one dataclass."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(kind)
+
+    def encode(self, record: T) -> bytes:
+        """The record as MessagePack."""
+        return self._encoder.encode(record)
+
+    def decode(self, value: bytes) -> T:
+        """The record. A record that does not decode was not written by this package: ``DecodeError``."""
+        try:
+            return self._decoder.decode(value)
+        except msgspec.DecodeError as error:
+            raise DecodeError(str(error)) from None
+
+
+def b64url(value: bytes) -> str:
+    """Base64url without padding (RFC 4648 §5)."""
+    return b2a_base64(value, newline=False).translate(_TO_URL, b"=").decode("ascii")
+
+
+def un_b64url(text: str, size: int) -> bytes:
+    """Exactly ``size`` bytes from canonical base64url; ``DecodeError`` for any other spelling."""
+    if len(text) != (size * 4 + 2) // 3 or not text.isascii():
+        raise DecodeError(f"{size} bytes of base64url")
+    try:
+        value = a2b_base64(text.encode("ascii").translate(_FROM_URL) + b"=="[: -len(text) % 4])
+    except BinasciiError:
+        raise DecodeError(f"{size} bytes of base64url") from None
+    # a2b_base64 skips foreign characters and ignores trailing bits; only the canonical spelling survives this.
+    if len(value) != size or b64url(value) != text:
+        raise DecodeError(f"{size} bytes of base64url")
+    return value
+
+
+def timestamp(seconds: float) -> str:
+    """Unix seconds as RFC 3339 in UTC with whole seconds."""
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(int(seconds)))

@@ -1,0 +1,102 @@
+"""Every error this package raises, in one tree. The class says whose fault it is.
+
+::
+
+    UseIDError
+    ├── ConfigurationError      the operator's: a setting is wrong; raised before anything is served
+    ├── RequestError            the caller's: malformed, too large, from another site, unknown address
+    ├── AuthenticationError     the caller's: no or foreign credentials, a signature or code that does not verify
+    ├── StateError              the flow's: the step does not fit the state, the session ran out or is unknown
+    ├── RefusedError            the host app's: a listener said no
+    ├── RateLimited             the caller's: too many requests; knows when to come back
+    └── UnavailableError        ours or the operator's: a store or peer is away; knows when to come back
+
+Each error carries ``code`` (stable, for programs), ``message`` (for developers: step, expected, found; no secret and no
+personal datum) and ``status_hint`` (HTTP). Only ``http/responses.py`` turns an error into a response.
+"""
+
+from collections.abc import Mapping
+
+
+class UseIDError(Exception):
+    """Base of all errors of this package."""
+
+    status_hint: int = 500
+    retry_after: int | None = None
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status_hint: int | None = None,
+        details: Mapping[str, int | str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details: Mapping[str, int | str] = details or {}
+        if status_hint is not None:
+            self.status_hint = status_hint
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class ConfigurationError(UseIDError):
+    """A setting is wrong. ``message`` names the key and the remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("configuration_error", message)
+
+
+class RequestError(UseIDError):
+    """The request itself is at fault; repeating it will not help."""
+
+    status_hint = 400
+
+
+class AuthenticationError(UseIDError):
+    """The caller did not prove what the step demands."""
+
+    status_hint = 403
+
+
+class StateError(UseIDError):
+    """The step does not fit the state of the flow, or the flow is over."""
+
+    status_hint = 409
+
+
+class RefusedError(UseIDError):
+    """A listener of the host app refused."""
+
+    status_hint = 403
+
+    def __init__(self, message: str = "the application refused this login") -> None:
+        super().__init__("login_refused", message)
+
+
+class RateLimited(UseIDError):
+    """Too many requests. ``retry_after`` is in whole seconds, at least one."""
+
+    status_hint = 429
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("rate_limited", "too many requests; try again later")
+        self.retry_after = max(1, int(retry_after + 0.999))
+
+
+class UnavailableError(UseIDError):
+    """A store or a peer cannot be reached. ``retry_after`` is in whole seconds."""
+
+    status_hint = 503
+
+    def __init__(self, code: str, message: str, *, retry_after: int = 2) -> None:
+        super().__init__(code, message)
+        self.retry_after = retry_after
+
+
+def malformed(member: str, expected: str) -> RequestError:
+    """The error for a member or parameter that is not what the reference says."""
+    return RequestError("malformed_request", f"{member}: expected {expected}")
