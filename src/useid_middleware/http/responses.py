@@ -1,0 +1,78 @@
+"""Responses, and the one place where an error becomes a status."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .._codec import encode_json
+from ..errors import UseIDError
+from .asgi import Headers, Receive, Scope, Send
+
+JSON: Final = b"application/json"
+HTML: Final = b"text/html; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Response:
+    """A complete response. ``headers`` come on top of those that every answer of ours has."""
+
+    status: int
+    body: bytes = b""
+    media_type: bytes = b""
+    headers: Headers = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. To HEAD, headers alone."""
+        headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+        if self.media_type:
+            headers.append((b"content-type", self.media_type))
+        if self.headers:
+            headers += self.headers
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
+
+
+@dataclass(slots=True)
+class Asset(Response):
+    """A response that brings all its headers itself, caching included."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. To HEAD, headers alone."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
+
+
+def json_response(value: object, *, status: int = 200, headers: Headers | None = None) -> Response:
+    """``value`` as JSON."""
+    return Response(status, encode_json(value), JSON, headers or [])
+
+
+def html_response(
+    page: bytes, *, status: int = 200, content_security_policy: str, headers: Headers | None = None
+) -> Response:
+    """A page of ours."""
+    policy = (b"content-security-policy", content_security_policy.encode())
+    return Response(status, page, HTML, [policy, *(headers or [])])
+
+
+def redirect(location: str, *, headers: Headers | None = None) -> Response:
+    """303 See Other to an address that the caller has checked."""
+    return Response(303, headers=[(b"location", location.encode("latin-1")), *(headers or [])])
+
+
+def error_response(error: UseIDError) -> Response:
+    """The JSON error of the reference: ``{code, message, …}`` with the error's own status."""
+    headers: Headers = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    if "allow" in error.details:
+        headers.append((b"allow", str(error.details["allow"]).encode()))
+    return json_response(
+        {"code": error.code, "message": error.message, **error.details}, status=error.status_hint, headers=headers
+    )

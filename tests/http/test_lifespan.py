@@ -1,0 +1,119 @@
+"""Start and stop with the server, whatever the app knows of lifespan; and the word of a shutdown that comes early."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from useid_middleware.http.asgi import ASGIApp, Message, Receive, Scope, Send
+from useid_middleware.http.lifespan import Lifespan, on_shutdown_signal
+
+
+async def run(app: ASGIApp) -> tuple[list[str], list[str]]:
+    """A server's whole dialogue with ``app``: what our side did, and what the server was told."""
+    done: list[str] = []
+    told: list[str] = []
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        told.append(message["type"].removeprefix("lifespan."))
+
+    async def start() -> None:
+        done.append("start")
+
+    async def stop() -> None:
+        done.append("stop")
+
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        done.append("app")
+        await app(scope, receive, send)
+
+    await Lifespan(noted, start=start, stop=stop, drain=lambda: None)({"type": "lifespan"}, receive, send)
+    return done, told
+
+
+async def test_an_app_with_lifespan_starts_after_us_and_stops_before_us() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "lifespan.startup"
+        await send({"type": "lifespan.startup.complete"})
+        assert (await receive())["type"] == "lifespan.shutdown"
+        await send({"type": "lifespan.shutdown.complete"})
+
+    assert await run(app) == (["app", "start", "stop"], ["startup.complete", "shutdown.complete"])
+
+
+async def test_an_app_that_raises_on_an_unknown_scope_is_spoken_for() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("can only handle http")
+
+    assert await run(app) == (["app", "start", "stop"], ["startup.complete", "shutdown.complete"])
+
+
+async def test_an_app_that_returns_without_a_word_is_spoken_for() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+    assert await run(app) == (["app", "start", "stop"], ["startup.complete", "shutdown.complete"])
+
+
+async def test_an_app_that_fails_to_start_closes_what_we_opened() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    assert await run(app) == (["app", "start", "stop"], ["startup.failed"])
+
+
+async def test_a_failure_after_the_start_is_the_apps_own() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await run(app)
+
+
+@pytest.fixture
+def server_handler() -> Iterator[list[int]]:
+    """A server's own handler of SIGTERM, which must go on working."""
+    heard: list[int] = []
+
+    class Server:
+        def handle_exit(self, signum: int, frame: FrameType | None) -> None:
+            heard.append(signum)
+
+    before = signal.signal(signal.SIGTERM, Server().handle_exit)
+    yield heard
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_signal_reaches_us_and_then_the_server(server_handler: list[int]) -> None:
+    ours = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    undo = on_shutdown_signal(lambda: loop.call_soon_threadsafe(ours.set))
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(5):
+        await ours.wait()
+    assert server_handler == [signal.SIGTERM]
+    undo()
+    ours.clear()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert server_handler == [signal.SIGTERM] * 2
+    assert not ours.is_set()
+
+
+def test_the_servers_owner_stays_visible_and_a_later_handler_is_left_alone(server_handler: list[int]) -> None:
+    owner = signal.getsignal(signal.SIGTERM).__self__  # type: ignore[union-attr]
+    undo = on_shutdown_signal(lambda: None)
+    assert signal.getsignal(signal.SIGTERM).__self__ is owner  # type: ignore[union-attr]
+    later = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    undo()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    signal.signal(signal.SIGTERM, later)
