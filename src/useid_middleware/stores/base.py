@@ -1,0 +1,90 @@
+"""What a store can do: a handful of atomic verbs that memory, SQLite and Redis all have.
+
+A store holds short-lived state: waiting logins, login sessions, rate-limit buckets. Every key has a time to live. A
+value is bytes with a version that starts at 1 and grows by one with each ``replace``. All verbs raise
+:class:`~useid_middleware.errors.UnavailableError` (code ``store_unavailable``) when the store cannot be reached.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+#: Called in the event loop's thread with a published message, or with ``None`` after an interruption during which
+#: messages may have been lost: read the state anew. It must not block and must not raise.
+Callback = Callable[[bytes | None], None]
+#: Ends a subscription. May be called more than once.
+Unsubscribe = Callable[[], Awaitable[None]]
+#: Unix seconds.
+Clock = Callable[[], float]
+
+
+class Versioned(NamedTuple):
+    """A stored value and its version."""
+
+    value: bytes
+    version: int
+
+
+class Bucket(NamedTuple):
+    """A token bucket: ``burst`` requests at once, then one per ``interval`` seconds."""
+
+    key: str
+    interval: float
+    burst: int
+
+
+class Store(Protocol):
+    """The verbs. Keys and index names are ASCII of at most 200 characters; ``ttl`` is in seconds, above 0."""
+
+    async def open(self) -> None:
+        """Connect or create what is missing. Idempotent."""
+
+    async def close(self) -> None:
+        """Release everything; subscriptions end. Idempotent."""
+
+    async def put(self, key: str, value: bytes, *, ttl: float, indexes: Sequence[str] = ()) -> bool:
+        """Store ``value`` as version 1 if ``key`` is free; ``False``, and nothing changed, if it is held.
+
+        ``indexes`` name sets that :meth:`find` lists this key under for as long as it lives.
+        """
+        ...
+
+    async def get(self, key: str) -> Versioned | None:
+        """The living value, or ``None``."""
+        ...
+
+    async def replace(
+        self, key: str, value: bytes, *, expected_version: int, ttl: float, message: bytes | None = None
+    ) -> bool:
+        """Compare-and-set: store ``value`` as ``expected_version + 1`` if that is still the version; ``False`` if not.
+
+        On success, and only then, ``message`` is published on the channel called ``key``, in the same atomic step
+        where the store can. Indexes stay.
+        """
+        ...
+
+    async def take(self, key: str) -> Versioned | None:
+        """Get and delete in one step: of many callers exactly one receives the value."""
+        ...
+
+    async def delete(self, key: str) -> bool:
+        """Delete; ``True`` if there was something living to delete."""
+        ...
+
+    async def find(self, index: str) -> list[str]:
+        """Keys stored under ``index`` and still alive, in no particular order."""
+        ...
+
+    async def spend(self, buckets: Sequence[Bucket]) -> float:
+        """Take one token from every bucket: 0.0 if all had one, else seconds until the last of the empty ones has one.
+
+        A bucket that has a token is charged even when another one is empty (an attacker does not save tokens by being
+        refused elsewhere). Buckets vanish by themselves when they are full again.
+        """
+        ...
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        """Hand ``message`` to every subscriber of ``channel`` in every process, at most once."""
+
+    async def subscribe(self, channel: str, callback: Callback) -> Unsubscribe:
+        """Call ``callback`` for each message published after this returns. One connection per process, however many."""
+        ...

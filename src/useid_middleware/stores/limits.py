@@ -1,0 +1,46 @@
+"""Rate limits per address, account and key, and the cap on waiting logins: named token buckets over a store."""
+
+from .._codec import b64url
+from ..errors import RateLimited
+from ..settings import Settings
+from .base import Bucket, Store
+
+
+class Limits:
+    """The buckets of one plugin: so many requests per minute, half of them at once."""
+
+    def __init__(self, *, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings.limits
+        # No session lives longer than `lifetime`, and in any such span at most burst + lifetime / interval = 2 * half
+        # are created, so never more than the limit wait at once; and the cap needs no count that could drift.
+        half = max(1, settings.qr.waiting_limit // 2)
+        self._waiting = Bucket("limit:waiting", settings.qr.lifetime / half, half)
+
+    async def spend(self, *buckets: Bucket) -> None:
+        """Take a token of each, or raise :class:`~useid_middleware.errors.RateLimited`."""
+        wait = await self._store.spend(buckets)
+        if wait > 0:
+            raise RateLimited(wait)
+
+    @property
+    def waiting(self) -> Bucket:
+        """The cap on waiting logins, over all addresses."""
+        return self._waiting
+
+    def ip(self, ip: str) -> Bucket:
+        """The bucket of an address; of IPv6, a network of 64 bits is one neighbour."""
+        neighbour = ":".join(ip.split(":")[:4]) if ":" in ip else ip
+        return _per_minute(f"limit:ip:{neighbour}", self._settings.per_ip)
+
+    def key(self, key_id: bytes) -> Bucket:
+        """The bucket of a device key."""
+        return _per_minute(f"limit:key:{b64url(key_id)}", self._settings.per_key)
+
+    def account(self, account_id: str) -> Bucket:
+        """The bucket of an account."""
+        return _per_minute(f"limit:account:{account_id}", self._settings.per_account)
+
+
+def _per_minute(key: str, limit: int) -> Bucket:
+    return Bucket(key, 60 / limit, max(1, limit // 2))
