@@ -1,0 +1,38 @@
+"""What a login session is, and what a login hands back."""
+
+from dataclasses import dataclass
+
+from ..http.asgi import Headers
+from ..identity import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login session as the server keeps it. Times are Unix seconds.
+
+    ``id`` is public (the hash of the cookie's secret, which is not kept); ``expires_at`` is the absolute end.
+    """
+
+    id: str
+    account_id: str
+    username: str
+    provider: str
+    subject: str
+    level: Level
+    amr: tuple[str, ...]
+    auth_time: float
+    created_at: float
+    last_seen_at: float
+    expires_at: float
+    ip: str = ""
+    browser: str = ""
+    device_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A completed login: the session, its secret, and the headers that set the cookie."""
+
+    session: Session
+    token: str
+    headers: Headers

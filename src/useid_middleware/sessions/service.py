@@ -1,0 +1,133 @@
+"""Login sessions: server-side records behind a small cookie.
+
+The cookie holds 32 random bytes; the store is keyed by their SHA-256, so that a copy of the store opens no session.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+from .._codec import DecodeError, RecordType, b64url, un_b64url
+from ..accounts.base import Account
+from ..events import Events, SessionEnded
+from ..identity import Identity
+from ..settings import SessionSettings
+from ..stores.base import Clock, Store
+from .records import Session
+
+_TOKEN_SIZE = 32
+_records = RecordType(Session)
+
+
+class Sessions:
+    """Create, load, list and end login sessions."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        settings: SessionSettings,
+        events: Events,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._events = events
+        self._clock = clock
+        self._random_bytes = random_bytes
+        # Writing the last use at every request would cost a write each; idle expiry is exact to this many seconds.
+        self._touch_after = min(60.0, settings.idle_lifetime / 10)
+
+    async def create(
+        self, account: Account, identity: Identity, *, ip: str = "", browser: str = ""
+    ) -> tuple[str, Session]:
+        """A new session and its secret, which is told this once."""
+        now = self._clock()
+        token = b64url(self._random_bytes(_TOKEN_SIZE))
+        session = Session(
+            id=_session_id(token),
+            account_id=account.id,
+            username=account.username,
+            provider=identity.provider,
+            subject=identity.subject,
+            level=identity.level,
+            amr=identity.amr,
+            auth_time=identity.auth_time if identity.auth_time is not None else now,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + self._settings.absolute_lifetime,
+            ip=ip,
+            browser=browser,
+            device_id=identity.device_id or "",
+        )
+        indexes = [f"session-account:{account.id}"]
+        if session.device_id:
+            indexes.append(f"session-device:{session.device_id}")
+        await self._store.put(_key(session.id), _records.encode(session), ttl=self._ttl(session), indexes=indexes)
+        return token, session
+
+    async def load(self, token: str) -> Session | None:
+        """The living session with this secret; notes the use."""
+        try:
+            un_b64url(token, _TOKEN_SIZE)
+        except DecodeError:
+            return None
+        found = await self._store.get(_key(_session_id(token)))
+        if found is None:
+            return None
+        session = _records.decode(found.value)
+        now = self._clock()
+        if not self._alive(session, now):
+            return None
+        if now - session.last_seen_at >= self._touch_after:
+            session = replace(session, last_seen_at=now)
+            # Losing this race means that another request has just noted its own use, or that the session was ended.
+            await self._store.replace(
+                _key(session.id), _records.encode(session), expected_version=found.version, ttl=self._ttl(session)
+            )
+        return session
+
+    async def of_account(self, account_id: str) -> list[Session]:
+        """The account's living sessions, newest first."""
+        return await self._find(f"session-account:{account_id}")
+
+    async def end(self, session: Session, *, reason: str) -> bool:
+        """End one session; ``False`` when it had ended already."""
+        ended = await self._store.delete(_key(session.id))
+        if ended:
+            await self._events.emit(SessionEnded(self._clock(), session.account_id, session.id, reason))
+        return ended
+
+    async def end_account(self, account_id: str, *, reason: str, keep: str = "") -> int:
+        """End all sessions of an account, but the one with id ``keep``; returns how many."""
+        return await self._end_all(f"session-account:{account_id}", reason=reason, keep=keep)
+
+    async def end_device(self, device_id: str, *, reason: str) -> int:
+        """End all sessions that this phone opened; returns how many."""
+        return await self._end_all(f"session-device:{device_id}", reason=reason)
+
+    async def _end_all(self, index: str, *, reason: str, keep: str = "") -> int:
+        sessions = await self._find(index)
+        return sum([await self.end(session, reason=reason) for session in sessions if session.id != keep])
+
+    async def _find(self, index: str) -> list[Session]:
+        now = self._clock()
+        values = [await self._store.get(key) for key in await self._store.find(index)]
+        sessions = [_records.decode(found.value) for found in values if found is not None]
+        return sorted((s for s in sessions if self._alive(s, now)), key=lambda s: s.created_at, reverse=True)
+
+    def _alive(self, session: Session, now: float) -> bool:
+        return now < session.expires_at and now < session.last_seen_at + self._settings.idle_lifetime
+
+    def _ttl(self, session: Session) -> float:
+        return min(self._settings.idle_lifetime, session.expires_at - session.last_seen_at)
+
+
+def _session_id(token: str) -> str:
+    return b64url(sha256(token.encode()).digest())
+
+
+def _key(session_id: str) -> str:
+    return f"session:{session_id}"
