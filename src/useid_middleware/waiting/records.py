@@ -1,0 +1,167 @@
+"""Records that a page waits for while something else changes them: a login by QR, an enrolment.
+
+Every such record has an id, a state and a deadline. It is changed by compare-and-set, each change is announced in the
+same step, and past its deadline it counts as expired for whoever looks, whether or not somebody has written that down.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from .._codec import DecodeError, RecordType, b64url, un_b64url
+from ..errors import StateError
+from ..http.sse import encode_event
+from ..stores.base import Clock, Store
+
+#: A final status is shown to connections that come later for so long, in seconds …
+SNAPSHOT_LIFETIME: Final = 60.0
+#: … and the record is kept for so long, so that they are told that it is over (204).
+RECORD_LIFETIME: Final = 120.0
+
+
+class Waiting(Protocol):
+    """What every such record has. ``id`` is 16 bytes; ``deadline`` (Unix seconds) ends the present state."""
+
+    @property
+    def id(self) -> bytes: ...
+    @property
+    def state(self) -> StrEnum: ...
+    @property
+    def deadline(self) -> float: ...
+
+
+R = TypeVar("R", bound=Waiting)
+R_contra = TypeVar("R_contra", bound=Waiting, contravariant=True)
+
+
+class AtTime(Protocol[R]):
+    """The record as it is at ``now``: the same object, or an expired one."""
+
+    def __call__(self, record: R, /, *, now: float) -> R: ...
+
+
+class Status(Protocol[R_contra]):
+    """What the waiting page is told."""
+
+    def __call__(self, record: R_contra, /, *, version: int, now: float) -> dict[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Current(Generic[R]):
+    """A record as it is now, and its version in the store."""
+
+    record: R
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A status as it travels: ``chunk`` is the server-sent event, the rest is for the process that holds the stream."""
+
+    version: int
+    final: bool
+    deadline: float
+    chunk: bytes
+
+    def encode(self) -> bytes:
+        """One line for us, then the event."""
+        return f"{self.version} {int(self.final)} {self.deadline!r}\n".encode() + self.chunk
+
+    @classmethod
+    def decode(cls, message: bytes) -> "News":
+        """The opposite of :meth:`encode`."""
+        head, _, chunk = message.partition(b"\n")
+        version, final, deadline = head.split(b" ")
+        return cls(int(version), final == b"1", float(deadline), chunk)
+
+
+class WaitingRecords(Generic[R]):
+    """The records of one kind in a store. ``name`` begins their keys; ``final`` are the states that nothing leaves."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        name: str,
+        kind: type[R],
+        at_time: AtTime[R],
+        status: Status[R],
+        final: Collection[Any],
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self._name = name
+        self._type = RecordType(kind)
+        self._at_time = at_time
+        self._status = status
+        self._final = final
+
+    def key(self, record_id: str) -> str:
+        """Where the record is, and the channel of its news."""
+        return f"{self._name}:{record_id}"
+
+    async def add(self, record: R) -> Current[R]:
+        """Keep a new record."""
+        key, now = self.key(b64url(record.id)), self.clock()
+        await self.store.put(key, self._type.encode(record), ttl=_ttl(record, now))
+        return Current(record, 1)
+
+    async def load(self, record_id: str) -> Current[R]:
+        """The record with this id (base64url), or ``session_unknown``."""
+        try:
+            un_b64url(record_id, 16)
+        except DecodeError:
+            raise session_unknown() from None
+        found = await self.store.get(self.key(record_id))
+        if found is None:
+            raise session_unknown()
+        stored = self._type.decode(found.value)
+        record = self._at_time(stored, now=self.clock())
+        # An expiry that nobody wrote down yet counts as the next version, which it will be when somebody does.
+        return Current(record, found.version if record is stored else found.version + 1)
+
+    async def change(self, before: Current[R], after: R) -> bool:
+        """Put ``after`` in the place of ``before`` and announce it; ``False`` if somebody else changed it first."""
+        now = self.clock()
+        return await self.store.replace(
+            self.key(b64url(after.id)),
+            self._type.encode(after),
+            expected_version=before.version,
+            ttl=_ttl(after, now),
+            message=self.news(Current(after, before.version + 1)).encode(),
+        )
+
+    async def expire(self, record_id: str) -> bool:
+        """Write down that the record has expired, if it has; ``True`` for the one caller who did it."""
+        found = await self.store.get(self.key(record_id))
+        if found is None:
+            return False
+        stored = self._type.decode(found.value)
+        expired = self._at_time(stored, now=self.clock())
+        return expired is not stored and await self.change(Current(stored, found.version), expired)
+
+    def status(self, current: Current[R]) -> dict[str, object]:
+        """The status at this moment."""
+        return self._status(current.record, version=current.version, now=self.clock())
+
+    def news(self, current: Current[R]) -> News:
+        """The status as news."""
+        record, version = current.record, current.version
+        chunk = encode_event("status", self.status(current), event_id=version)
+        return News(version, record.state in self._final, record.deadline, chunk)
+
+    def is_over(self, current: Current[R]) -> bool:
+        """Whether it ended so long ago that there is nothing left to tell."""
+        record = current.record
+        return record.state in self._final and self.clock() >= record.deadline + SNAPSHOT_LIFETIME
+
+
+def session_unknown() -> StateError:
+    """One answer for an id that is unknown, gone, malformed, or somebody else's."""
+    return StateError("session_unknown", "no such session for this browser", status_hint=404)
+
+
+def _ttl(record: Waiting, now: float) -> float:
+    return record.deadline + RECORD_LIFETIME - now

@@ -1,0 +1,172 @@
+"""The event stream of one waiting page: the snapshot, then each change as the store announces it.
+
+The order is what keeps an ``approved`` from being lost: subscribe, then read, then open the stream; news that is not
+newer than the snapshot is dropped, and after an interruption of the store's subscription the state is read anew.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, Protocol
+
+from ..errors import UseIDError
+from ..http.asgi import Receive, Scope, Send
+from ..http.responses import Response
+from ..http.sse import PING, EventStream, EventStreams, encode_event
+from .records import Current, News, R, WaitingRecords
+
+#: A timer may fire a little early by the wall clock; so much later it rarely does (s).
+_DEADLINE_SLACK: Final = 0.02
+
+
+class Frames(Protocol):
+    """The rotating part of a QR code that is shown while its record has not changed."""
+
+    def at(self, now: float) -> str:
+        """The frame of this moment."""
+        ...
+
+    def next_in(self, now: float) -> float:
+        """Seconds until the next one."""
+        ...
+
+
+class StatusStream(Generic[R]):
+    """An ASGI response: 200 with the stream, or 204 when there is nothing left to say.
+
+    ``look`` reads the record for this caller and refuses others; ``expire`` writes an expiry down; ``frames`` says what
+    rotates while the record is as it was at the start, if anything does.
+    """
+
+    __slots__ = (
+        "_expire",
+        "_frame",
+        "_frames",
+        "_heartbeat",
+        "_key",
+        "_last_event_id",
+        "_look",
+        "_make_frames",
+        "_records",
+        "_resync",
+        "_stream",
+        "_streams",
+        "_timer",
+    )
+
+    def __init__(
+        self,
+        records: WaitingRecords[R],
+        record_id: str,
+        *,
+        streams: EventStreams,
+        heartbeat: float,
+        look: Callable[[], Awaitable[Current[R]]],
+        expire: Callable[[str], Awaitable[Any]],
+        last_event_id: str,
+        frames: Callable[[R], Frames | None] = lambda record: None,
+    ) -> None:
+        self._records = records
+        self._key = record_id
+        self._streams = streams
+        self._heartbeat = heartbeat
+        self._look = look
+        self._expire = expire
+        self._last_event_id = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
+        self._make_frames = frames
+        self._frames: Frames | None = None
+        self._frame = ""
+        self._stream: EventStream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._resync: asyncio.Future[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the stream. Errors are raised before the response starts."""
+        records = self._records
+        stream = self._stream = EventStream(send, beat=self._beat)
+        unsubscribe = await records.store.subscribe(records.key(self._key), self._on_message)
+        try:
+            current = await self._look()
+            news = records.news(current)
+            is_seen = news.version == self._last_event_id
+            if records.is_over(current) or (news.final and is_seen):
+                await Response(204)(scope, receive, send)
+                return
+            self._follow(news)
+            self._frames = self._make_frames(current.record)
+            if self._frames is not None:
+                self._frame = self._frames.at(records.clock())
+            await self._streams.serve(
+                stream,
+                scope,
+                receive,
+                opening=b"" if is_seen else news.chunk,
+                opening_id=news.version,
+                last=news.final,
+                first_beat=self._next_beat(),
+            )
+        finally:
+            stream.closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._resync is not None:
+                self._resync.cancel()
+            await unsubscribe()
+
+    def _on_message(self, message: bytes | None) -> None:
+        if message is None:
+            self._resync = asyncio.ensure_future(self._read_again())
+        else:
+            self._tell(News.decode(message))
+
+    def _tell(self, news: News) -> None:
+        assert self._stream is not None
+        if news.version > self._stream.last_id:
+            self._frames = None
+            self._follow(news)
+            self._stream.push(news.chunk, event_id=news.version, last=news.final)
+
+    def _follow(self, news: News) -> None:
+        """Wake up when the present state runs out."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not news.final:
+            delay = max(0.0, news.deadline - self._records.clock()) + _DEADLINE_SLACK
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        self._timer = None
+        self._resync = asyncio.ensure_future(self._run_out())
+
+    async def _run_out(self) -> None:
+        with contextlib.suppress(UseIDError):  # If the store is away, reading says so.
+            await self._expire(self._key)
+        await self._read_again()
+
+    async def _read_again(self) -> None:
+        assert self._stream is not None
+        try:
+            news = self._records.news(await self._look())
+        except UseIDError:
+            # The record is gone or the store is away: the client reconnects and is told by a proper answer.
+            self._stream.push(b"", last=True)
+            return
+        if news.version == self._stream.last_id:
+            # Nothing new: the timer was early by the service's clock, or an interruption lost nothing.
+            self._follow(news)
+        self._tell(news)
+
+    def _beat(self) -> tuple[bytes, float]:
+        chunk = PING
+        if self._frames is not None:
+            frame = self._frames.at(self._records.clock())
+            if frame != self._frame:
+                self._frame = frame
+                chunk = encode_event("frame", {"frame": frame})
+        return chunk, self._next_beat()
+
+    def _next_beat(self) -> float:
+        if self._frames is None:
+            return self._heartbeat
+        return min(self._heartbeat, self._frames.next_in(self._records.clock()))
