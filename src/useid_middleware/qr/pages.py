@@ -1,0 +1,147 @@
+"""The pages of the login: the one with the widget, and the ones that do without JavaScript."""
+
+from math import ceil
+from typing import Final, cast
+
+from .._codec import b64url
+from ..errors import RequestError, UseIDError
+from ..http.asgi import ASGIApp
+from ..http.redirects import check_redirect
+from ..http.requests import Request
+from ..http.responses import Asset, html_response, redirect
+from ..http.routing import Handler
+from ..settings import Settings
+from ..stores.base import Clock
+from ..widget.serve import LOGIN_POLICY, PlainState, WidgetFiles, choose_language, login_page, plain_page, plain_policy
+from .core.session import State
+from .routes import QRRoutes
+
+#: What a person reads when a form was refused; anything else that ends a login reads as ``expired``.
+_ERRORS: Final = {
+    "en": {
+        "code_wrong": "That is not the code your phone shows. Attempts left: {left}.",
+        "code_required": "Enter the six digits that your phone shows.",
+        "malformed_request": "Enter the six digits that your phone shows.",
+        "login_refused": "This application refused the login.",
+        "device_unknown": "This phone may not log in any more.",
+        "rate_limited": "Too many attempts. Wait a moment and try again.",
+    },
+    "de": {
+        "code_wrong": "Das ist nicht der Code, den Ihr Smartphone zeigt. Verbleibende Versuche: {left}.",
+        "code_required": "Geben Sie die sechs Ziffern ein, die Ihr Smartphone zeigt.",
+        "malformed_request": "Geben Sie die sechs Ziffern ein, die Ihr Smartphone zeigt.",
+        "login_refused": "Diese Anwendung hat die Anmeldung abgelehnt.",
+        "device_unknown": "Dieses Smartphone darf sich nicht mehr anmelden.",
+        "rate_limited": "Zu viele Versuche. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+    },
+}
+
+
+class PageRoutes:
+    """What a person sees."""
+
+    def __init__(self, *, qr: QRRoutes, settings: Settings, clock: Clock) -> None:
+        self._qr = qr
+        self._settings = settings
+        self._clock = clock
+        self._files = WidgetFiles()
+        self._plain_policy = plain_policy(settings.redirect_origins)
+
+    def routes(self) -> dict[str, Handler]:
+        """The table for the router."""
+        return {
+            "GET /login": self.login,
+            "GET /widget/{file}": self.asset,
+            "GET /widget/locales/{file}": self.locale,
+            "POST /plain": self.start_plain,
+            "GET /plain/{id}": self.show_plain,
+            "POST /plain/{id}": self.finish_plain,
+        }
+
+    async def login(self, request: Request) -> ASGIApp:
+        """The default login page. A ``return`` that leads elsewhere is dropped: the person still wants to log in."""
+        return_url = request.query("return")
+        try:
+            check_redirect(return_url, origin=request.origin, allowed_origins=self._settings.redirect_origins)
+        except RequestError:
+            return_url = ""
+        page = login_page(
+            server=_path(request),
+            app_name=self._settings.app_name,
+            return_url=return_url,
+            lang=_language(request),
+            heartbeat=self._settings.sse.heartbeat,
+        )
+        return html_response(page, content_security_policy=LOGIN_POLICY)
+
+    async def asset(self, request: Request) -> ASGIApp:
+        """A file of the widget."""
+        return self._asset(request, request.params["file"])
+
+    async def locale(self, request: Request) -> ASGIApp:
+        """The widget's texts in one language."""
+        return self._asset(request, f"locales/{request.params['file']}")
+
+    def _asset(self, request: Request, name: str) -> ASGIApp:
+        status, headers, body = self._files.find_asset(name, request.headers.get(b"if-none-match"))
+        return Asset(status, body, headers=headers)
+
+    async def start_plain(self, request: Request) -> ASGIApp:
+        """A new session for a browser without JavaScript."""
+        return_url = await request.form("returnUrl")
+        current, cookie = await self._qr.start(request, app_name="", return_url=return_url)
+        return redirect(f"{_path(request)}/plain/{b64url(current.record.id)}", headers=[cookie])
+
+    async def show_plain(self, request: Request) -> ASGIApp:
+        """The state of things, again every few seconds."""
+        return await self._show(request)
+
+    async def finish_plain(self, request: Request) -> ASGIApp:
+        """Claim, with the code if one is asked for, and go where the person wanted to go."""
+        code = await request.form("code")
+        try:
+            _, target, headers = await self._qr.finish(request, code=code)
+        except UseIDError as error:
+            return await self._show(request, error)
+        return redirect(target, headers=headers)
+
+    async def _show(self, request: Request, error: UseIDError | None = None) -> ASGIApp:
+        language = _language(request)
+        texts = _ERRORS[language]
+        message = texts.get(error.code, "").format(left=error.details.get("attemptsLeft", 0)) if error else ""
+        status = error.status_hint if error else 200
+        server, session_id = _path(request), request.params["id"]
+        state, link, code_required, seconds_left, return_url = State.EXPIRED, "", False, 0, ""
+        try:
+            current = await self._qr.look(request)
+        except UseIDError as unknown:
+            status = unknown.status_hint
+        else:
+            session = current.record
+            state, return_url = session.state, session.return_to
+            link = self._qr.qr_data(current) if state is State.WAITING else ""
+            code_required = bool(session.code_hash)
+            seconds_left = max(0, ceil(session.deadline - self._clock()))
+        page = plain_page(
+            server=server,
+            app_name=self._settings.app_name,
+            session_id=session_id if state is not State.EXPIRED else "",
+            # A claimed session has nothing more to show; another login begins like after an expired one.
+            state=cast(PlainState, State.EXPIRED.value if state is State.CLAIMED else state.value),
+            qr_url=f"{server}/session/{session_id}/qr.svg",
+            link=link,
+            code_required=code_required,
+            error=message,
+            seconds_left=seconds_left,
+            return_url=return_url,
+            lang=language,
+        )
+        return html_response(page, status=status, content_security_policy=self._plain_policy)
+
+
+def _path(request: Request) -> str:
+    return request.server.removeprefix(request.origin)
+
+
+def _language(request: Request) -> str:
+    return choose_language(request.header(b"accept-language"))

@@ -1,0 +1,288 @@
+"""HTTP of the device switch: docs/reference/device-switch.md, call by call."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from io import BytesIO
+from math import ceil
+from typing import Final
+
+from .._codec import DecodeError, JsonType, b64url, timestamp, un_b64url
+from ..errors import AuthenticationError, malformed
+from ..http.asgi import ASGIApp
+from ..http.cookies import Cookie
+from ..http.redirects import check_redirect
+from ..http.requests import Request, browser_name
+from ..http.responses import Response, json_response
+from ..http.routing import Handler
+from ..http.sse import EventStreams
+from ..identity import Identity
+from ..sessions.records import Login
+from ..settings import Settings
+from ..stores.base import Clock
+from ..waiting.records import Current
+from ..waiting.stream import StatusStream
+from .core import session as core
+from .core.frame import Frames, frame_at
+from .core.session import QRSession, State
+from .service import Answer, QRService
+
+#: Binds a login to the browser that asked for it; kept after a confirmed login to recognise the browser.
+BROWSER_COOKIE: Final = Cookie("useid-browser")
+_SECRET_SIZE: Final = 32
+
+#: Makes a login session of a proven identity; the plugin injects it.
+CompleteLogin = Callable[[Request, Identity], Awaitable[Login]]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBody:
+    """``POST /session/create``."""
+
+    appName: str = ""
+    returnUrl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanBody:
+    """``POST /session/{id}``."""
+
+    type: str
+    keyId: str
+    frame: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBody:
+    """``POST /approve`` and ``POST /reject``."""
+
+    sessionId: str
+    keyId: str
+    publicKey: str
+    signature: str
+    issuedAt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimBody:
+    """``POST /session/{id}/claim``."""
+
+    code: str = ""
+
+
+_create: Final = JsonType(CreateBody)
+_scan: Final = JsonType(ScanBody)
+_answer: Final = JsonType(AnswerBody)
+_claim: Final = JsonType(ClaimBody)
+
+
+class QRRoutes:
+    """The calls of a login by QR."""
+
+    def __init__(
+        self,
+        *,
+        service: QRService,
+        streams: EventStreams,
+        settings: Settings,
+        clock: Clock,
+        complete_login: CompleteLogin,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._service = service
+        self._streams = streams
+        self._settings = settings
+        self._clock = clock
+        self._complete_login = complete_login
+        self._random_bytes = random_bytes
+
+    def routes(self) -> dict[str, Handler]:
+        """The table for the router."""
+        return {
+            "POST /session/create": self.create,
+            "GET /session/{id}": self.snapshot,
+            "POST /session/{id}": self.scan,
+            "GET /session/{id}/events": self.events,
+            "GET /session/{id}/qr.svg": self.qr_svg,
+            "POST /session/{id}/claim": self.claim,
+            "POST /approve": self.approve,
+            "POST /reject": self.reject,
+        }
+
+    async def create(self, request: Request) -> ASGIApp:
+        """A new session, bound to this browser."""
+        body = await request.json(_create, default=b"{}")
+        current, cookie = await self.start(request, app_name=body.appName, return_url=body.returnUrl)
+        session = current.record
+        now = self._clock()
+        answer = {
+            "sessionId": b64url(session.id),
+            "challenge": b64url(session.challenge),
+            "expiresAt": timestamp(session.deadline),
+            "expiresIn": ceil(session.deadline - now),
+            "qrData": self.qr_data(current),
+            "assurance": session.level.name,
+        }
+        return json_response(answer, status=201, headers=[cookie])
+
+    async def start(
+        self, request: Request, *, app_name: str, return_url: str
+    ) -> tuple[Current[QRSession], tuple[bytes, bytes]]:
+        """Create a session for this browser; also the header that sets its cookie."""
+        return_to = return_url and check_redirect(
+            return_url, origin=request.origin, allowed_origins=self._settings.redirect_origins
+        )
+        secret = self._browser_secret(request) or b64url(self._random_bytes(_SECRET_SIZE))
+        current = await self._service.create(
+            browser_secret=secret,
+            origin=request.origin,
+            server=request.server,
+            ip=request.ip,
+            browser=browser_name(request.header(b"user-agent")),
+            app_name=app_name,
+            return_to=return_to,
+        )
+        return current, BROWSER_COOKIE.set(secret, secure=request.secure)
+
+    def qr_data(self, current: Current[QRSession]) -> str:
+        """The QR's content at this moment."""
+        session = current.record
+        return self._service.link(session, frame_at(session, now=self._clock()) if session.rotates else "")
+
+    async def snapshot(self, request: Request) -> ASGIApp:
+        """The status, for those who poll. Changes nothing."""
+        current = await self.look(request)
+        return json_response(self._service.records.status(current))
+
+    async def look(self, request: Request) -> Current[QRSession]:
+        """The session in the path, if it is this browser's."""
+        return await self._service.look(request.params["id"], self._required_secret(request))
+
+    async def scan(self, request: Request) -> ASGIApp:
+        """A phone scans and is told what it is asked to approve."""
+        body = await request.json(_scan)
+        if body.type != "scan":
+            raise malformed("type", "scan")
+        session = await self._service.scan(
+            request.params["id"],
+            key_id=decode_bytes("keyId", body.keyId, 16),
+            frame=decode_bytes("frame", body.frame, 8) if body.frame else b"",
+            ip=request.ip,
+        )
+        answer = {
+            "context": session.context,
+            "expiresAt": timestamp(session.deadline),
+            "expiresIn": ceil(session.deadline - self._clock()),
+        }
+        return json_response(answer)
+
+    async def approve(self, request: Request) -> ASGIApp:
+        """The phone's signed yes."""
+        code = await self._service.approve(await _read_answer(request), ip=request.ip)
+        return json_response({"status": "approved", "code": code} if code else {"status": "approved"})
+
+    async def reject(self, request: Request) -> ASGIApp:
+        """The phone's signed no."""
+        await self._service.reject(await _read_answer(request), ip=request.ip)
+        return json_response({"status": "rejected"})
+
+    async def claim(self, request: Request) -> ASGIApp:
+        """The desktop fetches its login."""
+        body = await request.json(_claim, default=b"{}")
+        login, target, headers = await self.finish(request, code=body.code)
+        session = login.session
+        answer: dict[str, object] = {
+            "redirectTo": target,
+            "userId": session.account_id,
+            "username": session.username,
+            "acr": session.level.name,
+            "amr": session.amr,
+        }
+        if self._settings.sessions.bearer:
+            answer |= {"sessionToken": login.token, "expiresAt": timestamp(session.expires_at)}
+        return json_response(answer, headers=headers)
+
+    async def finish(self, request: Request, *, code: str) -> tuple[Login, str, list[tuple[bytes, bytes]]]:
+        """Claim and log in: the login, where to go, and the headers that set the cookies."""
+        digits = core.check_code_format(code)
+        secret = self._required_secret(request)
+        claimed = await self._service.claim(request.params["id"], secret, code=digits, ip=request.ip)
+        login = await self._complete_login(request, claimed.identity)
+        headers = list(login.headers)
+        if claimed.remember:
+            lifetime = int(self._settings.qr.known_browser_lifetime)
+            headers.append(BROWSER_COOKIE.set(secret, secure=request.secure, max_age=lifetime))
+        return login, claimed.return_to or request.app_root + self._settings.landing_page, headers
+
+    async def qr_svg(self, request: Request) -> ASGIApp:
+        """The QR code of this moment as a picture, for pages without script."""
+        import segno  # Drawing on the server is rare; a process that never does it need not load the library.
+
+        current = await self.look(request)
+        if current.record.state is not State.WAITING:
+            core.next_state(current.record.state, core.Step.SCAN)
+        code = segno.make_qr(self.qr_data(current), error="m", boost_error=False)
+        picture = BytesIO()
+        code.save(picture, kind="svg", border=4, scale=8, dark="#000", light="#fff", omitsize=True)
+        return Response(200, picture.getvalue(), b"image/svg+xml")
+
+    async def events(self, request: Request) -> ASGIApp:
+        """The event stream."""
+        session_id = request.params["id"]
+        secret = self._required_secret(request)
+
+        stream = StatusStream(
+            self._service.records,
+            session_id,
+            streams=self._streams,
+            heartbeat=self._settings.sse.heartbeat,
+            look=lambda: self._service.look(session_id, secret),
+            expire=self._service.expire,
+            last_event_id=request.header(b"last-event-id"),
+            frames=_frames,
+        )
+        return self._streams.response(stream)
+
+    def _browser_secret(self, request: Request) -> str | None:
+        value = BROWSER_COOKIE.read(request.raw_headers, secure=request.secure)
+        try:
+            return value if value is not None and un_b64url(value, _SECRET_SIZE) else None
+        except DecodeError:
+            return None
+
+    def _required_secret(self, request: Request) -> str:
+        secret = self._browser_secret(request)
+        if secret is None:
+            raise AuthenticationError(
+                "browser_cookie_missing", "cookie: expected the one that session/create set", status_hint=401
+            )
+        return secret
+
+
+def _frames(session: QRSession) -> Frames | None:
+    """Only a waiting session shows a QR code, and waiting is where it starts."""
+    return Frames(session) if session.rotates and session.state is State.WAITING else None
+
+
+async def _read_answer(request: Request) -> Answer:
+    body = await request.json(_answer)
+    return Answer(
+        session_id=b64url(decode_bytes("sessionId", body.sessionId, 16)),
+        key_id=decode_bytes("keyId", body.keyId, 16),
+        public_key=decode_bytes("publicKey", body.publicKey, 32),
+        signature=decode_bytes("signature", body.signature, 64),
+        issued_at=check_issued_at(body.issuedAt),
+    )
+
+
+def check_issued_at(seconds: int) -> int:
+    """Unix seconds that fit the signed bytes."""
+    if not 0 <= seconds < 10**11:
+        raise malformed("issuedAt", "Unix seconds")
+    return seconds
+
+
+def decode_bytes(member: str, text: str, size: int) -> bytes:
+    try:
+        return un_b64url(text, size)
+    except DecodeError:
+        raise malformed(member, f"{size} bytes of canonical base64url") from None
