@@ -1,0 +1,306 @@
+/**
+ * `<useid-login>`: log in by scanning a QR code. docs/howto/widget.md lists attributes, events, parts and CSS properties.
+ *
+ *   <script type="module" src="/auth/widget/useid-login.js"></script>
+ *   <useid-login server="/auth" return-url="/orders"></useid-login>
+ */
+
+import de from "./locales/de.js";
+import en from "./locales/en.js";
+import { QRAuth } from "./qr-auth.js";
+import { draw, encode } from "./qrcode.js";
+import { build, h, icon, say } from "./view.js";
+
+const LOCALES = Object.freeze({ en, de });
+const STYLE = new URL("./useid-login.css", import.meta.url).href;
+const FAILURES = Object.freeze(["rejected", "expired", "error", "offline"]);
+const COUNTED = Object.freeze(["waiting", "scanned", "code", "offline"]);
+const ANNOUNCED_SECONDS = Object.freeze([60, 30, 10]);
+const APPROVED_MS = 1_500;
+const COPIED_MS = 2_000;
+
+export class UseIDLogin extends HTMLElement {
+  static observedAttributes = ["server", "return-url", "app-name", "storage", "heartbeat", "lang", "same-device"];
+
+  #auth = null;
+  #view = null;
+  #listeners = null;
+  #ticker;
+  #redirect;
+  #copied;
+  #shown = null;
+  #drawn = null;
+  #secondsBefore = Infinity;
+
+  /** The state of QRAuth: {status, qrData, sessionId, error, …}; null before the element is connected. */
+  get state() {
+    return this.#auth?.state ?? null;
+  }
+
+  /** The link that the QR code holds now. */
+  get qrData() {
+    return this.state?.qrData ?? null;
+  }
+
+  connectedCallback() {
+    if (this.#view === null) this.#build();
+    const { signal } = (this.#listeners = new AbortController());
+    window.addEventListener("online", () => this.#auth.connectSSE(), { signal });
+    // A page that comes back from the back/forward cache has lost its stream, or is about a login that is over.
+    window.addEventListener("pageshow", (event) => event.persisted && this.#start(), { signal });
+    this.#ticker = setInterval(() => this.#countDown(), 1000);
+    this.#start();
+  }
+
+  disconnectedCallback() {
+    this.#listeners.abort();
+    clearInterval(this.#ticker);
+    this.#stop();
+  }
+
+  attributeChangedCallback(name, before, after) {
+    if (this.#auth === null || before === after) return;
+    if (name === "lang" || name === "same-device") this.#render();
+    else this.#start();
+  }
+
+  /** Another attempt, as the button makes it. */
+  retry() {
+    return this.#auth?.retry();
+  }
+
+  #start() {
+    this.#stop();
+    this.#shown = null;
+    const auth = new QRAuth({
+      server: this.getAttribute("server") ?? "/auth",
+      returnUrl: this.getAttribute("return-url"),
+      appName: this.getAttribute("app-name"),
+      storage: this.getAttribute("storage"),
+      heartbeat: 1000 * (Number(this.getAttribute("heartbeat")) || 15),
+    });
+    this.#auth = auth;
+    auth.addEventListener("state", () => {
+      if (auth !== this.#auth) return;
+      this.#render();
+      this.#emit("useid-state", auth.state);
+    });
+    auth.addEventListener("claimed", (event) => {
+      if (auth !== this.#auth || !this.#emit("useid-claimed", event.detail)) return;
+      this.#redirect = setTimeout(() => follow(event.detail.redirectTo), APPROVED_MS);
+    });
+    auth.initSession();
+  }
+
+  #stop() {
+    clearTimeout(this.#redirect);
+    clearTimeout(this.#copied);
+    this.#auth?.close();
+    this.#auth = null;
+  }
+
+  #emit(name, detail) {
+    return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
+  }
+
+  #build() {
+    const view = (this.#view = build());
+    view.retry.addEventListener("click", () => this.retry());
+    view.copy.addEventListener("click", () => this.#copy());
+    view.qr.addEventListener("click", () => this.#emit("useid-qr-click", { qrData: this.qrData }));
+    view.input.addEventListener("input", () => group(view.input));
+    view.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    // Unstyled parts would jump into place, so the card waits for its style; without the style it appears nevertheless.
+    const style = h("link", { rel: "stylesheet", href: STYLE });
+    const appear = () => {
+      view.card.hidden = false;
+    };
+    style.addEventListener("load", appear);
+    style.addEventListener("error", appear);
+    view.card.hidden = true;
+    this.attachShadow({ mode: "open" }).append(style, view.card);
+  }
+
+  /** The element's own language, else the document's, else the browser's, as far as we speak it. */
+  get #language() {
+    const wanted = [this.getAttribute("lang"), document.documentElement.lang, ...navigator.languages];
+    return wanted.map((tag) => tag?.slice(0, 2).toLowerCase()).find((tag) => tag in LOCALES) ?? "en";
+  }
+
+  #render() {
+    const view = this.#view;
+    const state = this.#auth.state;
+    const language = this.#language;
+    const text = LOCALES[language];
+    const { status, busy } = state;
+    const focused = this.shadowRoot.activeElement;
+    const failed = FAILURES.includes(status);
+    const [headline, detail] = wording(text, state);
+
+    view.card.lang = language;
+    view.card.dataset.status = status;
+    view.card.setAttribute("aria-busy", String(status === "loading" || busy));
+    say(view.title, text.title(this.getAttribute("app-name")));
+    say(view.lead, text.lead);
+    say(view.headline, failed ? "" : headline);
+    say(view.detail, failed ? "" : detail);
+    say(view.failHeadline, failed ? headline : "");
+    say(view.failDetail, failed ? detail : "");
+    say(view.codeLabel, text.codeLabel);
+    say(view.submit, busy ? text.submitting : text.submit);
+    say(view.retry, { expired: text.refresh, offline: text.reconnect }[status] ?? text.retry);
+    say(view.open, text.openHere);
+    say(view.copy, text.copyLink);
+    say(view.helpSummary, text.help);
+    say(view.helpText, text.helpText);
+    say(view.helpFrame, state.frame ? text.helpFrame : "");
+
+    const waiting = status === "waiting" && !busy;
+    view.lead.hidden = !(waiting || status === "loading");
+    view.stage.hidden = status === "code";
+    view.qr.hidden = !waiting;
+    view.badge.hidden = waiting;
+    view.form.hidden = status !== "code";
+    view.retry.hidden = !failed;
+    view.retry.setAttribute("aria-disabled", String(busy));
+    view.submit.setAttribute("aria-disabled", String(busy));
+    view.actions.hidden = !waiting;
+    view.help.hidden = !waiting;
+    view.open.hidden = !this.hasAttribute("same-device");
+    if (waiting) this.#draw(state.qrData, text.qrLabel);
+    if (status === "code") this.#renderCodeError(state, text);
+    if (status !== this.#shown) this.#enter(status, focused);
+    this.#countDown();
+  }
+
+  /** Draw a link once: states and languages change more often than links do. */
+  #draw(qrData, label) {
+    const { qr, open, link } = this.#view;
+    if (this.#drawn !== qrData) {
+      this.#drawn = qrData;
+      open.href = qrData;
+      say(link, qrData);
+      qr.replaceChildren(draw(document, encode(qrData), label));
+    }
+    qr.firstChild.setAttribute("aria-label", label);
+  }
+
+  #renderCodeError({ error, attemptsLeft }, text) {
+    const { input, codeError } = this.#view;
+    const parts = error ? [...errorWording(text, error), attemptsLeft === null ? "" : text.attemptsLeft(attemptsLeft)] : [];
+    const [headline = "", ...rest] = parts.filter(Boolean);
+    say(codeError, headline && `${headline}. ${rest.join(" ")}`);
+    const wrong = error?.code === "code_wrong";
+    input.setAttribute("aria-invalid", String(wrong));
+    if (wrong && this.shadowRoot.activeElement !== null) input.select();
+  }
+
+  /** A status was entered: the picture changes, and the focus goes to what the user must do next. */
+  #enter(status, focused) {
+    const { announcer, badge, card, input, codeError, retry } = this.#view;
+    this.#shown = status;
+    say(announcer, "");
+    this.#secondsBefore = Infinity;
+    badge.replaceChildren(icon(status));
+    if (status === "code") {
+      input.value = "";
+      say(codeError, "");
+      if (!typingElsewhere(this)) input.focus();
+    } else if (focused !== null && FAILURES.includes(status)) {
+      retry.focus();
+    } else if (focused?.closest("[hidden]")) {
+      // What had the focus is gone. Staying in the card keeps a keyboard user's place.
+      card.focus();
+    }
+  }
+
+  #countDown() {
+    const { timer, announcer, card } = this.#view;
+    const seconds = this.#auth?.secondsLeft ?? null;
+    const counted = seconds !== null && COUNTED.includes(this.#shown);
+    timer.hidden = !counted;
+    if (!counted) return;
+    const text = LOCALES[card.lang];
+    say(timer, text.expiresIn(`${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`));
+    const mark = ANNOUNCED_SECONDS.find((each) => this.#secondsBefore > each && seconds <= each && seconds > each - 5);
+    if (mark !== undefined && this.#secondsBefore !== Infinity) say(announcer, text.secondsLeft(mark));
+    this.#secondsBefore = seconds;
+  }
+
+  #submit() {
+    const { input, codeError, card } = this.#view;
+    if (digits(input.value).length === 6) {
+      this.#auth.submitCode(input.value);
+      return;
+    }
+    say(codeError, LOCALES[card.lang].codeIncomplete);
+    input.setAttribute("aria-invalid", "true");
+    input.focus();
+  }
+
+  async #copy() {
+    const { copy, announcer, card, help, link } = this.#view;
+    const text = LOCALES[card.lang];
+    try {
+      await navigator.clipboard.writeText(this.qrData);
+    } catch {
+      // No clipboard without a secure context or permission: show the link, selected, to be copied by hand.
+      help.open = true;
+      getSelection().selectAllChildren(link);
+      return;
+    }
+    say(copy, text.copied);
+    say(announcer, text.copied);
+    clearTimeout(this.#copied);
+    this.#copied = setTimeout(() => {
+      say(copy, text.copyLink);
+      say(announcer, "");
+    }, COPIED_MS);
+  }
+}
+
+const digits = (value) => value.replace(/\D/g, "").slice(0, 6);
+
+/** Show the digits as 3 + 3 and keep the caret behind the digit it was behind. */
+function group(input) {
+  const value = digits(input.value);
+  const before = digits(input.value.slice(0, input.selectionStart)).length;
+  const grouped = value.length > 3 ? `${value.slice(0, 3)} ${value.slice(3)}` : value;
+  if (grouped === input.value) return;
+  input.value = grouped;
+  const caret = before > 3 ? before + 1 : before;
+  input.setSelectionRange(caret, caret);
+}
+
+/** Whether the user is at work in a field outside the widget, from which the focus must not be taken. */
+function typingElsewhere(element) {
+  const active = document.activeElement;
+  return active !== element && (active?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(active?.tagName));
+}
+
+function errorWording(text, { code, message, retryAfter }) {
+  const [headline, detail] = text.errors[code] ?? text.errors.other;
+  // The host app's refusal is written for the user; every other message is for developers.
+  if (code === "login_refused") return [headline, message];
+  if (!(code in text.errors)) return [headline, `${detail} (${code})`];
+  return [headline, retryAfter ? `${detail} ${text.waitSeconds(retryAfter)}` : detail];
+}
+
+/** Headline and explanation of a state. */
+function wording(text, { status, busy, error }) {
+  if (status === "code") return text.status.code;
+  if (error && error.code in text.errors) return errorWording(text, error);
+  if (busy) return text.status.claiming;
+  return text.status[status] ?? errorWording(text, error);
+}
+
+/** Go where the server said, replacing the login page in the history. Only over HTTP: never `javascript:` and its like. */
+function follow(target) {
+  const url = new URL(target, location.href);
+  if (url.protocol === "https:" || url.protocol === "http:") location.replace(url);
+}
+
+if (!customElements.get("useid-login")) customElements.define("useid-login", UseIDLogin);
