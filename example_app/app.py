@@ -1,0 +1,136 @@
+"""The example: an existing Starlette app, and the plugin in front of it.
+
+The whole integration is two places: the last line puts :class:`UseIDMiddleware` around the app, and :func:`log_in`
+tells it about a login by password. ``request.user``, ``request.auth`` and ``@requires`` then work everywhere, QR login
+is served below ``/auth``, and logging out is a form that posts to ``/auth/logout``.
+"""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+from starlette.applications import Starlette
+from starlette.authentication import requires
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from useid_middleware import Identity, Settings, UseIDMiddleware, login
+from useid_middleware.emulation.phone.page import find_asset
+
+from . import pages
+from .layout import Visit
+from .texts import LANGUAGES, choose_language
+from .users import check_password
+
+_MAX_FORM: Final = 4096
+
+
+async def home(request: Request) -> Response:
+    """Who is logged in, and what to try."""
+    return pages.home(visit(request))
+
+
+async def log_in(request: Request) -> Response:
+    """The password form and, beside it, the widget; both lead to ``?next=``."""
+    if request.method != "POST":
+        return pages.login(visit(request), target=local_path(request, request.query_params.get("next", "/")))
+    check_origin(request)
+    form = await read_form(request)
+    username, target = form.get("username", ""), local_path(request, form.get("next", "/"))
+    if not await check_password(username, form.get("password", "")):
+        return pages.login(visit(request), target=target, username=username, failed=True)
+    await login(request, Identity(provider="password", subject=username, username=username, amr=("pwd",)))
+    return RedirectResponse(target, status_code=303)
+
+
+@requires("authenticated", redirect="login")
+async def protected(request: Request) -> Response:
+    """Members only: how this login was made, and all sessions of the account."""
+    return pages.protected(visit(request))
+
+
+@requires("authenticated", redirect="login")
+async def phones(request: Request) -> Response:
+    """Enrol and revoke phones."""
+    return pages.phones(visit(request))
+
+
+async def phone(request: Request) -> Response:
+    """The emulated phone. Only a demo serves it."""
+    status, headers, body = find_asset(request.path_params["file"])
+    response = Response(body, status)
+    response.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
+    return response
+
+
+async def problem(request: Request, error: Exception) -> Response:
+    """A page for 403, 404 and their like."""
+    assert isinstance(error, HTTPException)
+    return pages.problem(visit(request), status=error.status_code)
+
+
+def visit(request: Request) -> Visit:
+    """What every page shows: the language, the user, and where we are."""
+    asked = request.query_params.get("lang", "")
+    language = choose_language(asked, request.cookies.get("lang", ""), request.headers.get("accept-language", ""))
+    others = [code for code in LANGUAGES if code != language]
+    here = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return Visit(
+        language=language,
+        remember_language=asked == language,
+        translations=[(code, f"{request.url.path}?{urlencode([*here, ('lang', code)])}") for code in others],
+        path=request.url.path,
+        username=request.user.display_name,
+        acr=request.auth.acr,
+        amr=tuple(request.auth.amr),
+        auth_time=request.auth.auth_time or 0.0,
+    )
+
+
+def local_path(request: Request, target: str) -> str:
+    r"""``target`` as a path of this site; ``/`` for ``//evil.example``, ``/\evil.example`` and anything else."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
+    here = (request.url.scheme, request.url.netloc)
+    odd = not target.isascii() or not target.isprintable() or " " in target or "\\" in target
+    if odd or (parts.scheme, parts.netloc) not in (here, ("", "")):
+        return "/"
+    if target.startswith("//") or not parts.path.startswith("/") or parts.path.startswith("//"):
+        return "/"
+    return urlunsplit(("", "", parts.path, parts.query, ""))
+
+
+def check_origin(request: Request) -> None:
+    """Refuse a form that a page of another site posted: browsers say where it came from."""
+    if request.headers.get("origin") != f"{request.url.scheme}://{request.url.netloc}":
+        raise HTTPException(403)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a small posted form."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_FORM:
+            raise HTTPException(413)
+    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+
+
+site = Starlette(
+    routes=[
+        Route("/", home, name="home"),
+        Route("/login", log_in, methods=["GET", "POST"], name="login"),
+        Route("/protected", protected, name="protected"),
+        Route("/phones", phones, name="phones"),
+        Route("/phone/{file:path}", phone),
+        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+    ],
+    exception_handlers={HTTPException: problem},
+)
+
+app = UseIDMiddleware(site, Settings(app_name="Harbour"))
