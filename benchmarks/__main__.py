@@ -1,0 +1,40 @@
+"""``python -m benchmarks [--json FILE] [--quick]``: run everything, print the table."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from . import login, request, sse
+from .rows import Row, as_json, as_table
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours beside peers, from one run.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there, as JSON")
+    parser.add_argument("--quick", action="store_true", help="small counts, to see that it works; figures are rough")
+    options = parser.parse_args()
+    rows = run(quick=options.quick)
+    print(as_table(rows))
+    if options.json is not None:
+        options.json.write_text(as_json(rows), encoding="utf-8")
+
+
+def run(*, quick: bool) -> list[Row]:
+    """All rows, in the order of the table. What is being measured is said on standard error."""
+    _say("whole QR logins, in this process")
+    logins, event = asyncio.run(login.rows(login.QUICK if quick else login.FULL))
+    _say("event streams, over loopback")
+    streams = sse.rows(sse.QUICK if quick else sse.FULL)
+    _say("requests of the host app, in this process")
+    requests = asyncio.run(request.rows(request.QUICK if quick else request.FULL))
+    return [*logins, *streams, event, *requests]
+
+
+def _say(what: str) -> None:
+    print(f"measuring {what} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""What a request of the host app costs more with the plugin in front, anonymous and logged in.
+
+Measured around a bare app that answers at once; Starlette's SessionMiddleware and AuthenticationMiddleware are the peer.
+"""
+
+import gc
+from dataclasses import dataclass, field
+from statistics import median
+from time import process_time_ns
+
+from useid_middleware import Identity
+from useid_middleware.http.asgi import ASGIApp, Receive, Scope, Send
+from useid_middleware.sessions.routes import SESSION_COOKIE
+
+from .driver import Call
+from .ours import plugin
+from .peers.auth import authenticated
+from .rows import ON_TOP, Row, row
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much to measure: rounds of each app, requests in a round."""
+
+    rounds: int
+    requests: int
+
+
+FULL = Size(rounds=41, requests=2000)
+QUICK = Size(rounds=7, requests=500)
+
+
+@dataclass(slots=True)
+class Contender:
+    """An app, the cookie that its request carries, and µs per request, one figure a round."""
+
+    app: ASGIApp
+    cookie: str = ""
+    cpu: list[float] = field(default_factory=list)
+
+
+async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+    """The host app."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def rows(size: Size) -> list[Row]:
+    """Measure all in turn and compare."""
+    ours = plugin(app=bare)
+    login = await ours.useid.log_in(Call("GET", "/").scope, Identity("host", "alice", username="alice"))
+    our_cookie = f"{SESSION_COOKIE.name(secure=True)}={login.token}"
+    theirs, their_cookie = authenticated(bare)
+    nothing = Contender(bare)
+    us, us_logged_in = Contender(ours), Contender(ours, our_cookie)
+    them, them_logged_in = Contender(theirs), Contender(theirs, their_cookie)
+    everybody = (nothing, us, them, us_logged_in, them_logged_in)
+    for contender in everybody:
+        await run_round(contender, size.requests)
+        contender.cpu.clear()
+    for _ in range(size.rounds):
+        for contender in everybody:
+            await run_round(contender, size.requests)
+    return [
+        _compare("anonymous", us, them, nothing, goal=10),
+        _compare("with session in memory", us_logged_in, them_logged_in, nothing, goal=40),
+    ]
+
+
+async def run_round(contender: Contender, requests: int) -> None:
+    """So many requests, one after the other."""
+    app = contender.app
+    calls = [Call("GET", "/page", cookie=contender.cookie) for _ in range(requests)]
+    gc.collect()
+    gc.freeze()
+    started = process_time_ns()
+    for call in calls:
+        await call.to(app)
+    spent = process_time_ns() - started
+    gc.unfreeze()
+    if calls[-1].status != 200 or ("user" in calls[-1].scope) == (app is bare):
+        raise RuntimeError("the host app's request went wrong")
+    contender.cpu.append(spent / requests / 1000)
+
+
+def _compare(who: str, ours: Contender, theirs: Contender, nothing: Contender, *, goal: float) -> Row:
+    return row(
+        f"plugin's cost on a request, {who} vs Starlette's session and authentication middleware",
+        ours=_on_top(ours, nothing),
+        peer=_on_top(theirs, nothing),
+        unit=f"µs {ON_TOP}",
+        goal=goal,
+    )
+
+
+def _on_top(contender: Contender, nothing: Contender) -> float:
+    """Median over rounds of what is more than the bare app of the same round."""
+    return median(some - none for some, none in zip(contender.cpu, nothing.cpu, strict=True))

@@ -1,0 +1,53 @@
+"""One row of the table, its judgement, and the two ways of showing rows: a table for people, JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+#: Ends the unit of rows whose goal is absolute.
+ON_TOP = "on top"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A comparison; the package's docstring says what each field means."""
+
+    name: str
+    ours: float
+    peer: float
+    unit: str
+    ratio: float
+    goal: float
+    met: bool
+
+
+def row(name: str, *, ours: float, peer: float, unit: str, goal: float) -> Row:
+    """Compare two figures and judge them by ``goal``."""
+    ratio = ours / peer if peer > 0 else 0.0
+    met = ours <= goal if unit.endswith(ON_TOP) else peer > 0 and ratio <= goal
+    return Row(name, round(ours, 2), round(peer, 2), unit, round(ratio, 3), round(goal, 3), met)
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """The rows as the list that the package's docstring describes."""
+    return json.dumps([asdict(each) for each in rows], indent=1, ensure_ascii=False) + "\n"
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """The rows under a heading, one line each, columns aligned."""
+    lines = [("", "ours", "peer", "unit", "ratio", "goal", "met")]
+    for each in rows:
+        goal = f"≤ {each.goal:g}" if each.unit.endswith(ON_TOP) else f"≤ {each.goal:.2f} ×"
+        met = "yes" if each.met else "NO"
+        lines.append((each.name, f"{each.ours:.1f}", f"{each.peer:.1f}", each.unit, f"{each.ratio:.2f} ×", goal, met))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    left = {0, 3, 6}
+    padded = [
+        cell.ljust(width) if column in left else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
