@@ -1,0 +1,204 @@
+"""docs/flow.md leads from each arrow of the flow page to code and test: these tests walk it, then the flow itself."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.qr.conftest import World, make_settings, open_world
+from useid_middleware import QRSettings, SessionSettings
+from useid_middleware.qr.core.enrolment import ENROLMENT_TRANSITIONS
+from useid_middleware.qr.core.session import FINAL, TRANSITIONS, State, Step
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "useid_middleware"
+FLOW = (ROOT / "docs" / "flow.md").read_text()
+PAGE = ROOT.parent / "shared" / "seeds" / "004_a5a47606e61f001a.txt"
+
+#: Arrows and boxes of the page's drawings, which are not part of what they say.
+DRAWING = re.compile(r"[│┌┐└┘├┤┬┴┼─►◄▲▼]+")
+
+
+def tables(text: str) -> dict[str, list[list[str]]]:
+    """The rows of the tables below each heading, as lists of cells without their headers."""
+    found: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        elif line.startswith("| ") and not line.startswith("| id |"):
+            found.setdefault(heading, []).append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return found
+
+
+ROWS = [(heading, row) for heading, rows in tables(FLOW).items() for row in rows]
+IDS = [row[0] for _, row in ROWS]
+
+
+def runs(line: str) -> list[str]:
+    """The pieces of text in a line of a drawing: two blanks, or a piece of the drawing, part them."""
+    pieces = re.split(r"\s{2,}", DRAWING.sub("  ", line).strip())
+    return [piece.strip() for piece in pieces if re.search(r"\w", piece)]
+
+
+def page_says(page: str) -> dict[str, list[str]]:
+    """What the flow page says below each of its headings, piece by piece and each once: what flow.md has to quote.
+
+    Of the sequence diagrams every arrow, its body and every step in brackets; of the tables the first column; of the
+    timeline and the link's steps every line.
+    """
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"^#{2,3} ", page, flags=re.M)[1:]:
+        heading, _, body = part.partition("\n")
+        lines = [line for block in re.findall(r"```\n(.*?)```", body, re.S) for line in block.splitlines()]
+        if heading.startswith(("Error Handling", "Performance", "Data Storage")):
+            said = [re.split(r"\s{2,}", line.strip("│ "))[0] for line in lines if re.match(r"(│  )?[\w/+]", line)][1:]
+        elif heading.startswith("Timeline"):
+            said = [re.sub(r"\s+", " ", DRAWING.sub(" ", line)).strip() for line in lines if re.match(r"\d", line)]
+        elif heading.startswith(("System Overview", "Browser")):
+            continue
+        else:
+            said = [piece for line in lines for piece in runs(line)]
+            said = [piece for piece in said if piece not in ("Desktop Browser", "Identity Service", "Mobile App")]
+        if said:
+            found[heading] = list(dict.fromkeys(said))
+    return found
+
+
+def test_the_tables_quote_all_that_the_flow_page_says_and_nothing_else() -> None:
+    if not PAGE.is_file():
+        pytest.skip("the flow page (../shared/seeds) is not beside this checkout")
+    said = page_says(PAGE.read_text())
+    assert len(said) == 16
+    quoted: dict[str, set[str]] = {}
+    for heading, row in ROWS:
+        if heading in said:
+            quoted.setdefault(heading, set()).update(re.findall(r"`([^`]+)`", row[1]))
+    assert quoted == {heading: set(pieces) for heading, pieces in said.items()}
+
+
+@pytest.mark.parametrize(("heading", "row"), ROWS, ids=IDS)
+def test_a_row_leads_to_code_and_tests_that_exist(heading: str, row: list[str]) -> None:
+    _, _, where, tests = row
+    places = re.findall(r"`([\w/-]+\.(?:py|js))` `([\w.#]+)`", where)
+    assert places
+    assert len(places) * 4 == where.count("`"), "each place is a file and a name"
+    for file, name in places:
+        assert resolves(file, name), f"{file} has no {name}"
+    names = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", tests)
+    assert names
+    for file, name in names:
+        assert name in functions(ROOT / file), f"{file} has no {name}"
+
+
+def resolves(file: str, name: str) -> bool:
+    """Whether ``name`` (``Class.method``, or an identifier of a script) is in ``file``."""
+    path = PACKAGE / file
+    if path.suffix == ".js":
+        return re.search(rf"(?<![\w#]){re.escape(name)}\b", path.read_text()) is not None
+    value: object = importlib.import_module("useid_middleware." + file.removesuffix(".py").replace("/", "."))
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return value is not None
+
+
+def functions(path: Path) -> set[str]:
+    """The names of the functions that a test file defines."""
+    tree = ast.parse(path.read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_every_row_has_an_id_of_its_own() -> None:
+    assert len(set(IDS)) == len(IDS) > 90
+
+
+def test_the_state_diagrams_are_the_tables_of_the_code() -> None:
+    login, enrolment = (set(block.splitlines()) for block in re.findall(r"```mermaid\n(.*?)\n```", FLOW, re.S))
+    assert {f"    {state} --> {following}: {step}" for (state, step), following in TRANSITIONS.items()} == {
+        line for line in login if ":" in line
+    }
+    assert {f"    {state} --> [*]" for state in FINAL} == {line for line in login if line.endswith("> [*]")}
+    assert {f"    {state} --> {following}: {step}" for (state, step), following in ENROLMENT_TRANSITIONS.items()} == {
+        line for line in enrolment if ":" in line
+    }
+
+
+async def page_world(**qr: object) -> World:
+    """The flow page's own flow: a plain QR, no confirmation code, a token for the desktop's script."""
+    settings = QRSettings.model_validate({"assurance": "L0"} | qr)
+    return await open_world(make_settings(qr=settings, sessions=SessionSettings(bearer=True)))
+
+
+async def test_the_login_goes_as_the_page_draws_it() -> None:
+    world = await page_world()
+    desktop, phone = world.browser(), await world.enrolled_phone()
+
+    created = await desktop.post("/session/create", {"appName": "Example", "returnUrl": "/dashboard"})
+    assert created.status == 201
+    session = created.json()
+    link = f"tana://auth?session={session['sessionId']}&challenge={session['challenge']}&server="
+    assert session["qrData"].startswith(link)
+    assert session["expiresIn"] == 300
+    path = f"/session/{session['sessionId']}"
+    assert (await desktop.get(f"{path}/qr.svg")).header("content-type") == "image/svg+xml"
+
+    async with desktop.stream(f"{path}/events") as stream:
+        assert await stream.next_status() == "waiting"
+
+        scanned = await phone.scan(session["qrData"])
+        assert scanned.status == 200
+        assert scanned.json()["context"]["appName"] == "Example"
+        assert await stream.next_status() == "scanned"
+
+        approved = await phone.approve(session["qrData"])
+        assert (approved.status, approved.json()) == (200, {"status": "approved"})
+        assert await stream.next_status() == "approved"
+        assert (await desktop.get(path)).json()["status"] == "approved"
+
+        claimed = await desktop.post(f"{path}/claim")
+        await stream.end()
+
+    assert claimed.status == 200
+    answer = claimed.json()
+    assert {"sessionToken", "userId", "username", "expiresAt"} <= answer.keys()
+    assert (answer["username"], answer["redirectTo"]) == ("alice", "/dashboard")
+    assert await world.who(desktop) == "alice authenticated L0"
+    script = world.browser()
+    script.headers["authorization"] = f"Bearer {answer['sessionToken']}"
+    assert await world.who(script) == "alice authenticated L0"
+
+
+async def test_a_rejection_goes_as_the_page_draws_it() -> None:
+    world = await page_world()
+    desktop, phone = world.browser(), await world.enrolled_phone()
+    session_id, link = await world.start(desktop)
+    async with desktop.stream(f"/session/{session_id}/events") as stream:
+        assert (await phone.reject(link)).json() == {"status": "rejected"}
+        assert [await stream.next_status() for _ in range(3)] == ["waiting", "scanned", "rejected"]
+        await stream.end()
+    assert await world.who(desktop) == ""
+
+
+async def test_an_expiry_goes_as_the_page_draws_it() -> None:
+    world = await page_world(lifetime=0.5)
+    desktop = world.browser()
+    session_id, _ = await world.start(desktop)
+    async with desktop.stream(f"/session/{session_id}/events") as stream:
+        # The stream sleeps by the loop's clock until the deadline, and then goes by the plugin's.
+        world.clock.advance(0.5)
+        assert [await stream.next_status() for _ in range(2)] == ["waiting", "expired"]
+        await stream.end()
+    assert (await desktop.get(f"/session/{session_id}")).json()["status"] == State.EXPIRED
+    assert (State.EXPIRED, Step.SCAN) not in TRANSITIONS
+
+
+async def test_the_login_page_carries_the_widget() -> None:
+    world = await page_world()
+    page = await world.browser().get("/login?return=/dashboard")
+    assert (page.status, page.header("content-type")) == (200, "text/html; charset=utf-8")
+    assert b"<useid-login" in page.body
+    assert b'return-url="/dashboard"' in page.body
+    script = await world.browser().get("/widget/useid-login.js")
+    assert (script.status, script.header("content-type")) == (200, "text/javascript; charset=utf-8")
