@@ -1,8 +1,8 @@
 """A whole login by QR in one process: create, event stream, scan, approve with a signature, claim.
 
 Logins run in batches, call by call, so that the phone's signing, the reading of answers and the building of requests
-stay outside the measured time. What is measured is the app, and the driver's two small functions that stand for a server's
-``receive`` and ``send``, the same for all.
+stay outside the measured time. What is measured is the app, and the driver's two small functions that stand for a
+server's ``receive`` and ``send``, the same for all.
 
 A strawman's stream ends with ``approved``; ours also tells that the login was claimed.
 """
@@ -39,7 +39,7 @@ class Size:
 
 
 FULL = Size(rounds=25, logins=200)
-QUICK = Size(rounds=5, logins=60)
+QUICK = Size(rounds=5, logins=30)
 
 
 class Phone(Protocol):

@@ -55,9 +55,7 @@ def test_a_peer_that_drowns_in_noise_meets_no_goal() -> None:
 
 def test_json_is_a_list_of_objects_with_exactly_the_documented_members() -> None:
     written = json.loads(as_json([row("a vs b", ours=1, peer=4, unit="KiB", goal=0.5)]))
-    assert written == [
-        {"name": "a vs b", "ours": 1, "peer": 4, "unit": "KiB", "ratio": 0.25, "goal": 0.5, "met": True}
-    ]
+    assert written == [{"name": "a vs b", "ours": 1, "peer": 4, "unit": "KiB", "ratio": 0.25, "goal": 0.5, "met": True}]
 
 
 def test_the_table_has_a_line_for_each_row_and_says_what_is_not_met() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.qr.conftest import World
-from useid_middleware import DeviceEnrolled, DeviceRevoked, SessionEnded
+from useid_middleware import DeviceEnrolled, DeviceRevoked, Identity, SessionEnded
 from useid_middleware.errors import StateError
 from useid_middleware.qr.core.enrolment import (
     ENROLMENT_TRANSITIONS,
@@ -74,6 +74,27 @@ async def test_the_desktop_follows_an_enrolment_by_its_stream(world: World) -> N
         await alice.post(f"{path}/confirm", {"code": proof.json()["code"]})
         assert await stream.next_status() == "confirmed"
         await stream.end()
+
+
+async def test_who_reads_confirmed_finds_the_phone_in_the_list(world: World) -> None:
+    alice = await world.log_in()
+    offer = (await alice.post("/devices/enrol")).json()
+    path = f"/devices/enrol/{offer['enrolmentId']}"
+    proof = (await world.phone().prove(offer["qrData"])).json()
+    accounts = world.app.useid.accounts
+    listed: list[int] = []
+
+    def look(message: bytes | None) -> None:
+        try:
+            accounts.devices(account).send(None)  # In memory it has its answer at once.
+        except StopIteration as answer:
+            listed.append(len(answer.value))
+
+    account = (await accounts.resolve(Identity("host", "alice"), now=0))[0].id
+    unsubscribe = await world.app.useid.store.subscribe(f"enrolment:{offer['enrolmentId']}", look)
+    await alice.post(f"{path}/confirm", {"code": proof["code"]})
+    await unsubscribe()
+    assert listed == [1]
 
 
 async def test_a_key_counts_only_when_its_code_was_typed(world: World) -> None:

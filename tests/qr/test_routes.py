@@ -333,6 +333,14 @@ async def test_a_cross_site_post_is_refused(world: World, path: str, headers: di
     assert (await world.who(alice)).startswith("alice")
 
 
+async def test_a_form_of_ours_may_hide_where_it_comes_from(world: World) -> None:
+    for fetch_site, status in (("same-origin", 201), ("none", 403), ("cross-site", 403)):
+        headers = {"origin": "null", "sec-fetch-site": fetch_site}
+        assert (await world.browser().post("/session/create", headers=headers)).status == status
+    rebound = {"origin": "http://evil.example:8000", "sec-fetch-site": "same-origin"}
+    assert (await world.browser().post("/session/create", headers=rebound)).code == "cross_site_request"
+
+
 async def test_an_unknown_host_is_421_unless_the_origin_is_set(world: World) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil", "user@127.0.0.1", "127.0.0.1/x", ""):
         answer = await Browser(world.app, host=host).send("POST", "/auth/session/create", b"{}")

@@ -102,7 +102,8 @@ class DeviceService:
         current = await self.look(enrolment_id, account_id)
         now = self._clock()
         changed, error = core.confirm(current.record, code=code, now=now)
-        if not await self.records.change(current, changed):
+        # Who reads `confirmed` may look for the phone in the list; so it is told when the phone is there.
+        if not await self.records.change(current, changed, announce=error is not None):
             raise StateError("wrong_state", "confirm: another confirmation came first")
         if error is not None:
             raise error
@@ -116,6 +117,7 @@ class DeviceService:
         )
         if not await self._accounts.add_device(device):
             raise RequestError("key_refused", "publicKey: expected a key that is not enrolled yet")
+        await self.records.announce(Current(changed, current.version + 1))
         await self._events.emit(DeviceEnrolled(now, account_id, device.id))
         return device
 

@@ -122,16 +122,23 @@ class WaitingRecords(Generic[R]):
         # An expiry that nobody wrote down yet counts as the next version, which it will be when somebody does.
         return Current(record, found.version if record is stored else found.version + 1)
 
-    async def change(self, before: Current[R], after: R) -> bool:
-        """Put ``after`` in the place of ``before`` and announce it; ``False`` if somebody else changed it first."""
+    async def change(self, before: Current[R], after: R, *, announce: bool = True) -> bool:
+        """Put ``after`` in the place of ``before``; ``False`` if somebody else changed it first.
+
+        The change is announced in the same step, unless something has to be done first; then see :meth:`announce`.
+        """
         now = self.clock()
         return await self.store.replace(
             self.key(b64url(after.id)),
             self._type.encode(after),
             expected_version=before.version,
             ttl=_ttl(after, now),
-            message=self.news(Current(after, before.version + 1)).encode(),
+            message=self.news(Current(after, before.version + 1)).encode() if announce else None,
         )
+
+    async def announce(self, current: Current[R]) -> None:
+        """Tell all who watch what the record is now."""
+        await self.store.publish(self.key(b64url(current.record.id)), self.news(current).encode())
 
     async def expire(self, record_id: str) -> bool:
         """Write down that the record has expired, if it has; ``True`` for the one caller who did it."""
