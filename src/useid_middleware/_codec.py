@@ -7,6 +7,7 @@ defaults.
 
 from binascii import Error as BinasciiError
 from binascii import a2b_base64, b2a_base64
+from functools import lru_cache
 from time import gmtime, strftime
 from typing import Final, Generic, TypeVar
 
@@ -25,8 +26,18 @@ class DecodeError(ValueError):
     """The bytes are not a value of the expected type; the text names the member and quotes none of its content."""
 
 
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Base of what is kept in stores: immutable, compared by value, and quicker to make and change than a dataclass."""
+
+
+replace = msgspec.structs.replace
+
+
 class JsonType(Generic[T]):
-    """Decodes JSON into ``kind``, a dataclass. Unknown members are ignored, wrong types and missing members refused."""
+    """Decodes JSON into ``kind``, a record or dataclass.
+
+    Unknown members are ignored; wrong types and missing members are refused.
+    """
 
     def __init__(self, kind: type[T]) -> None:
         self._decoder = msgspec.json.Decoder(kind)
@@ -40,7 +51,7 @@ class JsonType(Generic[T]):
 
 
 class RecordType(Generic[T]):
-    """Encodes and decodes the records of one dataclass."""
+    """Encodes and decodes the records of one type."""
 
     def __init__(self, kind: type[T]) -> None:
         self._encoder = msgspec.msgpack.Encoder()
@@ -79,4 +90,9 @@ def un_b64url(text: str, size: int) -> bytes:
 
 def timestamp(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC with whole seconds."""
-    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(int(seconds)))
+    return _timestamp(int(seconds))
+
+
+@lru_cache(maxsize=1024)  # All who come in one second share its deadlines.
+def _timestamp(seconds: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(seconds))

@@ -186,18 +186,24 @@ class UseID:
     async def respond(self, scope: Scope, receive: Receive, send: Send, *, path: str, prefix: str) -> bool:
         """Answer a request for ``path`` below ``prefix``; ``False``, and nothing done, where there is no route."""
         try:
-            found = self.router.match(scope["method"], path)
-            if found is None:
+            response = await self._answer(scope, receive, path, prefix)
+            if response is None:
                 return False
-            handler, params = found
-            request = Request(scope, receive, prefix=prefix, origin=self.settings.origin, params=params)
-            if request.method not in ("GET", "HEAD"):
-                request.check_same_site()
-            response = await handler(request)
             await response(scope, receive, send)
         except UseIDError as error:
             await error_response(error)(scope, receive, send)
         return True
+
+    async def _answer(self, scope: Scope, receive: Receive, path: str, prefix: str) -> ASGIApp | None:
+        """The route's response. A function of its own, so that an open event stream does not keep the request."""
+        found = self.router.match(scope["method"], path)
+        if found is None:
+            return None
+        handler, params = found
+        request = Request(scope, receive, prefix=prefix, origin=self.settings.origin, params=params)
+        if request.method not in ("GET", "HEAD"):
+            request.check_same_site()
+        return await handler(request)
 
     async def authenticate(self, scope: Scope) -> None:
         """Fill ``scope["user"]`` and ``scope["auth"]``."""

@@ -175,7 +175,7 @@ def test_an_answer_that_is_not_of_the_reference_is_not_shown(desk: Desk, body: b
 
 def test_an_effect_that_the_app_cannot_explain_is_not_signed(desk: Desk) -> None:
     desk.enrol()
-    context = dict.fromkeys(RequestContext.__slots__, "x")
+    context = dict.fromkeys(RequestContext.__struct_fields__, "x")
     desk.server.fail(f"/session/{b64url(SESSION_ID)}", 200, {"context": context, "expiresIn": 60})
     desk.scan(desk.server.login_link())
     desk.expect_error("effect_unknown")

@@ -1,10 +1,8 @@
 """The state machine: every (state, step) pair, and time to the instant."""
 
-from dataclasses import replace
-
 import pytest
 
-from useid_middleware._codec import un_b64url
+from useid_middleware._codec import b64url, replace
 from useid_middleware.errors import AuthenticationError, StateError
 from useid_middleware.identity import Level
 from useid_middleware.qr.core import session as core
@@ -42,8 +40,8 @@ EXPECTED = {
 
 def make(*, level: Level = Level.L1, **changes: object) -> QRSession:
     session = QRSession(
-        id=b"i" * 16,
-        challenge=b"c" * 32,
+        id=b64url(b"i" * 16),
+        challenge=b64url(b"c" * 32),
         browser=b"b" * 32,
         frame_key=b"k" * 16,
         frame_period=30,
@@ -55,11 +53,11 @@ def make(*, level: Level = Level.L1, **changes: object) -> QRSession:
         created_at=NOW,
         deadline=NOW + 300,
     )
-    return replace(session, **changes)  # type: ignore[arg-type]
+    return replace(session, **changes)
 
 
-def scan(session: QRSession, *, now: float = NOW, key_id: bytes = b"p" * 16, frame: bytes | None = None) -> QRSession:
-    frame = un_b64url(frame_at(session, now=now), 8) if frame is None else frame
+def scan(session: QRSession, *, now: float = NOW, key_id: bytes = b"p" * 16, frame: str | None = None) -> QRSession:
+    frame = frame_at(session, now=now) if frame is None else frame
     return core.scan(session, now=now, key_id=key_id, device_id="d", account_id="a", frame=frame)
 
 
@@ -100,25 +98,25 @@ def test_approving_starts_the_time_to_claim() -> None:
 
 def test_the_same_phone_may_scan_again_and_another_may_not() -> None:
     scanned = scan(make())
-    assert scan(scanned, frame=b"") is scanned
+    assert scan(scanned, frame="") is scanned
     with pytest.raises(StateError, match="already_scanned"):
         scan(scanned, key_id=b"q" * 16)
 
 
 def test_a_frame_lives_for_its_period_and_one_more() -> None:
     session = make()
-    frame = un_b64url(frame_at(session, now=NOW + 29.9), 8)
+    frame = frame_at(session, now=NOW + 29.9)
     assert is_frame_current(frame, session, now=NOW)
     assert is_frame_current(frame, session, now=NOW + 59.9)
     assert not is_frame_current(frame, session, now=NOW + 60)
-    assert not is_frame_current(b"", session, now=NOW)
+    assert not is_frame_current("", session, now=NOW)
     assert next_frame_in(session, now=NOW + 29) == pytest.approx(1)
     assert not is_frame_current(frame, replace(session, frame_key=b"x" * 16), now=NOW)
 
 
 def test_at_l0_no_frame_is_asked_for_and_none_is_kept() -> None:
-    scanned = scan(make(level=Level.L0), frame=b"whatever")
-    assert (scanned.state, scanned.frame) == (State.SCANNED, b"")
+    scanned = scan(make(level=Level.L0), frame="whatever")
+    assert (scanned.state, scanned.frame) == (State.SCANNED, "")
 
 
 def test_a_wrong_code_costs_an_attempt_and_the_fifth_ends_the_session() -> None:

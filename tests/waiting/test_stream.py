@@ -11,7 +11,6 @@ import pytest
 
 from tests.actors import Stream
 from tests.qr.conftest import Clock
-from useid_middleware._codec import b64url
 from useid_middleware.errors import StateError, UnavailableError
 from useid_middleware.http.sse import EventStreams
 from useid_middleware.stores.base import Callback, Unsubscribe, Versioned
@@ -29,7 +28,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    id: bytes
+    id: str
     deadline: float
     state: State = State.OPEN
 
@@ -81,7 +80,7 @@ class Page:
             status=status,
             final={State.DONE, State.EXPIRED},
         )
-        self.id = b64url(b"i" * 16)
+        self.id = "i" * 22
         self.expiries = 0
         self.expired = asyncio.Event()
 
@@ -121,7 +120,7 @@ class Page:
 @pytest.fixture
 async def page() -> Page:
     page = Page()
-    await page.records.add(Record(b"i" * 16, deadline=1300.0))
+    await page.records.add(Record("i" * 22, deadline=1300.0))
     return page
 
 

@@ -75,8 +75,8 @@ class DeviceRoutes:
         await request.json(_enrol, default=b"{}")
         enrolment = (await self._service.offer(user.account_id, server=request.server, ip=request.ip)).record
         answer = {
-            "enrolmentId": b64url(enrolment.id),
-            "challenge": b64url(enrolment.challenge),
+            "enrolmentId": enrolment.id,
+            "challenge": enrolment.challenge,
             "expiresAt": timestamp(enrolment.deadline),
             "expiresIn": ceil(enrolment.deadline - self._clock()),
             "qrData": self._service.link(enrolment),

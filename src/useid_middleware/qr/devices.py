@@ -56,8 +56,8 @@ class DeviceService:
         now = self._clock()
         drawn = self._random_bytes(64)
         enrolment = Enrolment(
-            id=drawn[:16],
-            challenge=drawn[16:48],
+            id=b64url(drawn[:16]),
+            challenge=b64url(drawn[16:48]),
             key_id=drawn[48:],
             account_id=account_id,
             server=server,
@@ -139,8 +139,8 @@ class DeviceService:
         """The text of the QR code."""
         return build_link(
             LinkType.ENROL,
-            id=b64url(enrolment.id),
-            challenge=b64url(enrolment.challenge),
+            id=enrolment.id,
+            challenge=enrolment.challenge,
             server=enrolment.server,
             scheme=self._settings.qr.scheme,
             universal_link=self._settings.qr.universal_link,

@@ -3,7 +3,6 @@
 from math import ceil
 from typing import Final, cast
 
-from .._codec import b64url
 from ..errors import RequestError, UseIDError
 from ..http.asgi import ASGIApp
 from ..http.redirects import check_redirect
@@ -90,7 +89,7 @@ class PageRoutes:
         """A new session for a browser without JavaScript."""
         return_url = await request.form("returnUrl")
         current, cookie = await self._qr.start(request, app_name="", return_url=return_url)
-        return redirect(f"{_path(request)}/plain/{b64url(current.record.id)}", headers=[cookie])
+        return redirect(f"{_path(request)}/plain/{current.record.id}", headers=[cookie])
 
     async def show_plain(self, request: Request) -> ASGIApp:
         """The state of things, again every few seconds."""

@@ -115,8 +115,8 @@ class QRRoutes:
         session = current.record
         now = self._clock()
         answer = {
-            "sessionId": b64url(session.id),
-            "challenge": b64url(session.challenge),
+            "sessionId": session.id,
+            "challenge": session.challenge,
             "expiresAt": timestamp(session.deadline),
             "expiresIn": ceil(session.deadline - now),
             "qrData": self.qr_data(current),
@@ -165,7 +165,7 @@ class QRRoutes:
         session = await self._service.scan(
             request.params["id"],
             key_id=decode_bytes("keyId", body.keyId, 16),
-            frame=decode_bytes("frame", body.frame, 8) if body.frame else b"",
+            frame=check_spelling("frame", body.frame, 8) if body.frame else "",
             ip=request.ip,
         )
         answer = {
@@ -266,7 +266,7 @@ def _frames(session: QRSession) -> Frames | None:
 async def _read_answer(request: Request) -> Answer:
     body = await request.json(_answer)
     return Answer(
-        session_id=b64url(decode_bytes("sessionId", body.sessionId, 16)),
+        session_id=check_spelling("sessionId", body.sessionId, 16),
         key_id=decode_bytes("keyId", body.keyId, 16),
         public_key=decode_bytes("publicKey", body.publicKey, 32),
         signature=decode_bytes("signature", body.signature, 64),
@@ -279,6 +279,12 @@ def check_issued_at(seconds: int) -> int:
     if not 0 <= seconds < 10**11:
         raise malformed("issuedAt", "Unix seconds")
     return seconds
+
+
+def check_spelling(member: str, text: str, size: int) -> str:
+    """The text, if it is ``size`` bytes in the one spelling that they have."""
+    decode_bytes(member, text, size)
+    return text
 
 
 def decode_bytes(member: str, text: str, size: int) -> bytes:

@@ -102,8 +102,8 @@ class QRService:
         # One draw for all that must be unguessable: 16 bytes of id, 32 of challenge, 16 of frame key.
         drawn = self._random_bytes(64)
         session = QRSession(
-            id=drawn[:16],
-            challenge=drawn[16:48],
+            id=b64url(drawn[:16]),
+            challenge=b64url(drawn[16:48]),
             frame_key=drawn[48:],
             frame_period=self._settings.qr.frame_period,
             browser=_browser_hash(browser_secret),
@@ -116,7 +116,7 @@ class QRService:
             deadline=now + self._settings.qr.lifetime,
         )
         current = await self.records.add(session)
-        await self._events.emit(QRLoginStarted(now, b64url(session.id)))
+        await self._events.emit(QRLoginStarted(now, session.id))
         return current
 
     async def look(self, session_id: str, browser_secret: str) -> Current[QRSession]:
@@ -126,7 +126,7 @@ class QRService:
             raise session_unknown()
         return current
 
-    async def scan(self, session_id: str, *, key_id: bytes, frame: bytes, ip: str) -> QRSession:
+    async def scan(self, session_id: str, *, key_id: bytes, frame: str, ip: str) -> QRSession:
         """A phone scans: the session is its own from now on."""
         await self._limits.spend(self._limits.ip(ip), self._limits.key(key_id))
         device = await self._device(key_id)
@@ -217,8 +217,8 @@ class QRService:
         """The text of the QR code."""
         return build_link(
             LinkType.AUTH,
-            id=b64url(session.id),
-            challenge=b64url(session.challenge),
+            id=session.id,
+            challenge=session.challenge,
             server=session.server,
             frame=frame,
             scheme=self._settings.qr.scheme,

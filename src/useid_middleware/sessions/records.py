@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from .._codec import Record
 from ..http.asgi import Headers
 from ..identity import Level
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Record, frozen=True):
     """A login session as the server keeps it. Times are Unix seconds.
 
     ``id`` is public (the hash of the cookie's secret, which is not kept); ``expires_at`` is the absolute end.

@@ -5,10 +5,9 @@ The cookie holds 32 random bytes; the store is keyed by their SHA-256, so that a
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 
-from .._codec import DecodeError, RecordType, b64url, un_b64url
+from .._codec import DecodeError, RecordType, b64url, replace, un_b64url
 from ..accounts.base import Account
 from ..events import Events, SessionEnded
 from ..identity import Identity

@@ -4,12 +4,13 @@ Every such record has an id, a state and a deadline. It is changed by compare-an
 same step, and past its deadline it counts as expired for whoever looks, whether or not somebody has written that down.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from .._codec import DecodeError, RecordType, b64url, un_b64url
+from .._codec import RecordType
 from ..errors import StateError
 from ..http.sse import encode_event
 from ..stores.base import Clock, Store
@@ -19,12 +20,14 @@ SNAPSHOT_LIFETIME: Final = 60.0
 #: … and the record is kept for so long, so that they are told that it is over (204).
 RECORD_LIFETIME: Final = 120.0
 
+_ID: Final = re.compile("[A-Za-z0-9_-]{22}").fullmatch
+
 
 class Waiting(Protocol):
-    """What every such record has. ``id`` is 16 bytes; ``deadline`` (Unix seconds) ends the present state."""
+    """What such a record has: an id (16 bytes, base64url), a state, and when that ends (Unix seconds)."""
 
     @property
-    def id(self) -> bytes: ...
+    def id(self) -> str: ...
     @property
     def state(self) -> StrEnum: ...
     @property
@@ -104,17 +107,13 @@ class WaitingRecords(Generic[R]):
 
     async def add(self, record: R) -> Current[R]:
         """Keep a new record."""
-        key, now = self.key(b64url(record.id)), self.clock()
+        key, now = self.key(record.id), self.clock()
         await self.store.put(key, self._type.encode(record), ttl=_ttl(record, now))
         return Current(record, 1)
 
     async def load(self, record_id: str) -> Current[R]:
         """The record with this id (base64url), or ``session_unknown``."""
-        try:
-            un_b64url(record_id, 16)
-        except DecodeError:
-            raise session_unknown() from None
-        found = await self.store.get(self.key(record_id))
+        found = await self.store.get(self.key(record_id)) if _ID(record_id) else None
         if found is None:
             raise session_unknown()
         stored = self._type.decode(found.value)
@@ -129,7 +128,7 @@ class WaitingRecords(Generic[R]):
         """
         now = self.clock()
         return await self.store.replace(
-            self.key(b64url(after.id)),
+            self.key(after.id),
             self._type.encode(after),
             expected_version=before.version,
             ttl=_ttl(after, now),
@@ -138,7 +137,7 @@ class WaitingRecords(Generic[R]):
 
     async def announce(self, current: Current[R]) -> None:
         """Tell all who watch what the record is now."""
-        await self.store.publish(self.key(b64url(current.record.id)), self.news(current).encode())
+        await self.store.publish(self.key(current.record.id), self.news(current).encode())
 
     async def expire(self, record_id: str) -> bool:
         """Write down that the record has expired, if it has; ``True`` for the one caller who did it."""

@@ -6,7 +6,7 @@ newer than the snapshot is dropped, and after an interruption of the store's sub
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Generic, Protocol
 
 from ..errors import UseIDError
@@ -39,8 +39,10 @@ class StatusStream(Generic[R]):
     """
 
     __slots__ = (
+        "_deadline",
         "_expire",
         "_frame",
+        "_frame_until",
         "_frames",
         "_heartbeat",
         "_key",
@@ -76,6 +78,8 @@ class StatusStream(Generic[R]):
         self._make_frames = frames
         self._frames: Frames | None = None
         self._frame = ""
+        self._frame_until = 0.0
+        self._deadline = 0.0
         self._stream: EventStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._resync: asyncio.Future[None] | None = None
@@ -86,25 +90,8 @@ class StatusStream(Generic[R]):
         stream = self._stream = EventStream(send, beat=self._beat)
         unsubscribe = await records.store.subscribe(records.key(self._key), self._on_message)
         try:
-            current = await self._look()
-            news = records.news(current)
-            is_seen = news.version == self._last_event_id
-            if records.is_over(current) or (news.final and is_seen):
-                await Response(204)(scope, receive, send)
-                return
-            self._follow(news)
-            self._frames = self._make_frames(current.record)
-            if self._frames is not None:
-                self._frame = self._frames.at(records.clock())
-            await self._streams.serve(
-                stream,
-                scope,
-                receive,
-                opening=b"" if is_seen else news.chunk,
-                opening_id=news.version,
-                last=news.final,
-                first_beat=self._next_beat(),
-            )
+            serving = await self._open(stream, scope, receive)
+            await (Response(204)(scope, receive, send) if serving is None else serving)
         finally:
             stream.closed = True
             if self._timer is not None:
@@ -112,6 +99,29 @@ class StatusStream(Generic[R]):
             if self._resync is not None:
                 self._resync.cancel()
             await unsubscribe()
+
+    async def _open(self, stream: EventStream, scope: Scope, receive: Receive) -> Coroutine[Any, Any, None] | None:
+        """What serves the stream, not started yet. A function of its own, so that the stream keeps nothing of it."""
+        records = self._records
+        current = await self._look()
+        news = records.news(current)
+        is_seen = news.version == self._last_event_id
+        if records.is_over(current) or (news.final and is_seen):
+            return None
+        self._follow(news)
+        self._frames = self._make_frames(current.record)
+        if self._frames is not None:
+            self._frame = self._frames.at(records.clock())
+            self._frame_until = records.clock() + self._frames.next_in(records.clock())
+        return self._streams.serve(
+            stream,
+            scope,
+            receive,
+            opening=b"" if is_seen else news.chunk,
+            opening_id=news.version,
+            last=news.final,
+            first_beat=self._next_beat(),
+        )
 
     def _on_message(self, message: bytes | None) -> None:
         if message is None:
@@ -129,8 +139,11 @@ class StatusStream(Generic[R]):
     def _follow(self, news: News) -> None:
         """Wake up when the present state runs out."""
         if self._timer is not None:
+            if news.deadline == self._deadline and not news.final:
+                return
             self._timer.cancel()
             self._timer = None
+        self._deadline = news.deadline
         if not news.final:
             delay = max(0.0, news.deadline - self._records.clock()) + _DEADLINE_SLACK
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_deadline)
@@ -158,13 +171,18 @@ class StatusStream(Generic[R]):
         self._tell(news)
 
     def _beat(self) -> tuple[bytes, float]:
-        chunk = PING
-        if self._frames is not None:
-            frame = self._frames.at(self._records.clock())
-            if frame != self._frame:
-                self._frame = frame
-                chunk = encode_event("frame", {"frame": frame})
-        return chunk, self._next_beat()
+        if self._frames is None:
+            return PING, self._heartbeat
+        now = self._records.clock()
+        if now < self._frame_until:
+            return PING, min(self._heartbeat, self._frame_until - now)
+        left = self._frames.next_in(now)
+        self._frame_until = now + left
+        frame = self._frames.at(now)
+        if frame == self._frame:  # Rounding put us a moment before the change.
+            return PING, min(self._heartbeat, left)
+        self._frame = frame
+        return encode_event("frame", {"frame": frame}), min(self._heartbeat, left)
 
     def _next_beat(self) -> float:
         if self._frames is None:

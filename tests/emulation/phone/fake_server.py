@@ -103,7 +103,7 @@ class FakeServer:
         if path == f"/session/{b64url(SESSION_ID)}":
             assert body["type"] == "scan"
             assert un_b64url(body["keyId"], 16) == KEY_ID
-            context = {name: getattr(self.context, name) for name in RequestContext.__slots__}
+            context = {name: getattr(self.context, name) for name in RequestContext.__struct_fields__}
             return {"context": context, "expiresAt": "2026-11-21T02:45:00Z", "expiresIn": 290}
         if path == f"/devices/enrol/{b64url(SESSION_ID)}":
             self.public_key = un_b64url(body["publicKey"], 32)

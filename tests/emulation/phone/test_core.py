@@ -1,12 +1,10 @@
 """The phone's decisions without network and files."""
 
-from dataclasses import replace
-
 import pytest
 from nacl.signing import SigningKey, VerifyKey
 
 from tests.emulation.phone.fake_server import CHALLENGE, FRAME, KEY_ID, NOW, SESSION_ID, FakeServer
-from useid_middleware._codec import b64url, encode_json, un_b64url
+from useid_middleware._codec import b64url, encode_json, replace, un_b64url
 from useid_middleware.emulation.phone.core import (
     EnrolledKey,
     LoginRequest,
@@ -121,7 +119,7 @@ def test_an_enrolment_proves_possession_of_the_key_that_it_names() -> None:
 
 
 def _scan_answer(**changes: object) -> bytes:
-    context: dict[str, object] = {name: getattr(REQUEST.context, name) for name in RequestContext.__slots__}
+    context: dict[str, object] = {name: getattr(REQUEST.context, name) for name in RequestContext.__struct_fields__}
     return encode_json({"context": {**context, **changes}, "expiresAt": "2026-11-21T02:45:00Z", "expiresIn": 290})
 
 

@@ -7,14 +7,14 @@
     offered, proved --expire--> expired
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from math import ceil
 from typing import Final
 
-from ..._codec import timestamp
+from ..._codec import Record, replace, timestamp, un_b64url
 from ...errors import AuthenticationError, StateError, UseIDError, malformed
 from .session import MAX_CODE_ATTEMPTS
 from .signing import check_public_key, enrolment_message, verify_signature
@@ -51,12 +51,11 @@ ENROLMENT_TRANSITIONS: Final[dict[tuple[EnrolmentState, EnrolmentStep], Enrolmen
 ENROLMENT_FINAL: Final = frozenset({EnrolmentState.CONFIRMED, EnrolmentState.REJECTED, EnrolmentState.EXPIRED})
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
+class Enrolment(Record, frozen=True):
     """One enrolment. ``key_id`` is drawn at the start; the phone learns it when it has proved its key."""
 
-    id: bytes
-    challenge: bytes
+    id: str
+    challenge: str
     account_id: str
     server: str
     key_id: bytes
@@ -108,8 +107,8 @@ def check_proof(
     check_public_key(public_key)
     message = enrolment_message(
         server=enrolment.server,
-        enrolment_id=enrolment.id,
-        challenge=enrolment.challenge,
+        enrolment_id=un_b64url(enrolment.id, 16),
+        challenge=un_b64url(enrolment.challenge, 32),
         public_key=public_key,
         label=label,
         issued_at=issued_at,
@@ -160,4 +159,4 @@ def enrolment_status(enrolment: Enrolment, *, version: int, now: float) -> dict[
 
 
 def _code_hash(enrolment: Enrolment, code: str) -> bytes:
-    return sha256(enrolment.key_id + enrolment.id + code.encode()).digest()
+    return sha256(enrolment.key_id + enrolment.id.encode() + code.encode()).digest()

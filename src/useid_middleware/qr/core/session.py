@@ -8,14 +8,13 @@ States and steps are those of the flow page; ``claimed`` is ours (the login is f
     waiting, scanned, approved --expire--> expired
 """
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from math import ceil
 from typing import Final
 
-from ..._codec import timestamp
+from ..._codec import Record, replace, timestamp
 from ...errors import AuthenticationError, RequestError, StateError, UseIDError
 from ...identity import Level
 from .frame import frame_at, is_frame_current
@@ -59,16 +58,15 @@ TRANSITIONS: Final[dict[tuple[State, Step], State]] = {
 FINAL: Final = frozenset({State.REJECTED, State.EXPIRED, State.CLAIMED})
 
 
-@dataclass(frozen=True, slots=True)
-class QRSession:
-    """One login by QR. Times are Unix seconds; ids, keys and hashes are raw bytes.
+class QRSession(Record, frozen=True):
+    """One login by QR. Times are Unix seconds. Ids, challenge and frame are base64url; keys and hashes raw.
 
     ``browser`` is the SHA-256 of the cookie of the browser that asked; ``deadline`` ends the present state. ``frame``
     is the one that was scanned. ``code_hash`` is empty when no code is asked for.
     """
 
-    id: bytes
-    challenge: bytes
+    id: str
+    challenge: str
     browser: bytes
     frame_key: bytes
     frame_period: float
@@ -83,7 +81,7 @@ class QRSession:
     key_id: bytes = b""
     device_id: str = ""
     account_id: str = ""
-    frame: bytes = b""
+    frame: str = ""
     code_hash: bytes = b""
     attempts: int = 0
 
@@ -110,7 +108,7 @@ def at_time(session: QRSession, *, now: float) -> QRSession:
     return session
 
 
-def scan(session: QRSession, *, now: float, key_id: bytes, device_id: str, account_id: str, frame: bytes) -> QRSession:
+def scan(session: QRSession, *, now: float, key_id: bytes, device_id: str, account_id: str, frame: str) -> QRSession:
     """The first scanner holds the session. The same phone may scan again; it changes nothing."""
     if session.state is State.SCANNED:
         if compare_digest(session.key_id, key_id):
@@ -125,7 +123,7 @@ def scan(session: QRSession, *, now: float, key_id: bytes, device_id: str, accou
         key_id=key_id,
         device_id=device_id,
         account_id=account_id,
-        frame=frame if session.rotates else b"",
+        frame=frame if session.rotates else "",
     )
 
 
@@ -168,7 +166,7 @@ def ended(session: QRSession, state: State, *, now: float) -> QRSession:
 
 def code_hash(session: QRSession, code: str) -> bytes:
     """What is kept of a confirmation code."""
-    return sha256(session.frame_key + session.id + code.encode()).digest()
+    return sha256(session.frame_key + session.id.encode() + code.encode()).digest()
 
 
 def check_code_format(code: str | None) -> str:

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
+from ..._codec import Record, un_b64url
 from ...errors import AuthenticationError, RequestError
 
 CONTEXT: Final = b"useid-middleware/device-switch/context/v1"
@@ -31,8 +32,7 @@ class Decision(StrEnum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(Record, frozen=True):
     """What the phone shows before it asks; the names are those of the wire."""
 
     appName: str
@@ -125,11 +125,11 @@ class Signable(Protocol):
     @property
     def server(self) -> str: ...
     @property
-    def id(self) -> bytes: ...
+    def id(self) -> str: ...
     @property
-    def challenge(self) -> bytes: ...
+    def challenge(self) -> str: ...
     @property
-    def frame(self) -> bytes: ...
+    def frame(self) -> str: ...
     @property
     def context_digest(self) -> bytes: ...
     @property
@@ -157,9 +157,9 @@ def check_decision(
     message = decision_message(
         decision,
         server=session.server,
-        session_id=session.id,
-        challenge=session.challenge,
-        frame=session.frame,
+        session_id=un_b64url(session.id, 16),
+        challenge=un_b64url(session.challenge, 32),
+        frame=un_b64url(session.frame, 8) if session.frame else b"",
         context_digest=session.context_digest,
         key_id=key_id,
         issued_at=issued_at,
