@@ -19,7 +19,7 @@ from .http.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
 from .http.lifespan import Lifespan
 from .http.requests import Request, browser_name
 from .http.responses import error_response
-from .http.routing import Router, not_found
+from .http.routing import Handler, Router, not_found
 from .http.sse import EventStreams
 from .identity import Identity
 from .qr.device_routes import DeviceRoutes
@@ -76,7 +76,7 @@ class UseID:
         """One block a feature; a further way to log in adds one here."""
         store, accounts, events, settings, clock = self.store, self.accounts, self.events, self.settings, self._clock
         limits = Limits(store=store, settings=settings)
-        self.router.add(SessionRoutes(sessions=self.sessions, settings=settings).routes())
+        self.router.add(self._for_users(SessionRoutes(sessions=self.sessions, settings=settings).routes()))
         if settings.qr.enabled:
             logins = QRService(
                 store=store,
@@ -108,8 +108,20 @@ class UseID:
             )
             phones = DeviceRoutes(service=devices, streams=self.streams, settings=settings, clock=clock)
             self.router.add(qr.routes())
-            self.router.add(phones.routes())
+            self.router.add(self._for_users(phones.routes()))
             self.router.add(PageRoutes(qr=qr, settings=settings, clock=clock).routes())
+
+    def _for_users(self, routes: dict[str, Handler]) -> dict[str, Handler]:
+        """Routes that ask who is logged in; the others need not look it up."""
+
+        def wrap(handler: Handler) -> Handler:
+            async def handle(request: Request) -> ASGIApp:
+                await self.authenticate(request.scope)
+                return await handler(request)
+
+            return handle
+
+        return {route: wrap(handler) for route, handler in routes.items()}
 
     @property
     def is_running(self) -> bool:
@@ -173,6 +185,8 @@ class UseID:
             raise
         except LookupError:
             raise AuthenticationError("login_refused", "the account of this login does not exist any more") from None
+        if not isinstance(scope.get("auth"), Credentials):
+            await self.authenticate(scope)
         previous = current_session(scope)
         if previous is not None:
             await self.sessions.end(previous, reason="rotated")
@@ -278,6 +292,12 @@ class UseIDMiddleware:
         try:
             if not useid.is_running:
                 await useid.start()
+            if kind == "http" and self._below is not None:
+                path = route_path(scope)
+                if path.startswith(self._below) and await useid.respond(
+                    scope, receive, send, path=path[len(self._prefix) :], prefix=self._prefix
+                ):
+                    return
             await useid.authenticate(scope)
         except UseIDError as error:
             if kind == "http":
@@ -288,12 +308,6 @@ class UseIDMiddleware:
         if kind == "websocket":
             await self.app(scope, receive, send)
             return
-        if self._below is not None:
-            path = route_path(scope)
-            if path.startswith(self._below) and await useid.respond(
-                scope, receive, send, path=path[len(self._prefix) :], prefix=self._prefix
-            ):
-                return
         exchange = _Exchange(useid, send)
         scope["useid"] = exchange
         await self.app(scope, receive, exchange.send)
@@ -313,7 +327,6 @@ class UseIDRouter:
         try:
             if not self.useid.is_running:
                 await self.useid.start()
-            await self.useid.authenticate(scope)
             if not await self.useid.respond(scope, receive, send, path=route_path(scope), prefix=""):
                 raise not_found()
         except UseIDError as error:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.wire import Wire
+
+# What is waited for takes a few seconds at most, backing off included, on a machine that has nothing else to do.
+expect.set_options(timeout=20_000)
 
 #: Chromium itself logs every failed request; the widget's tests make requests fail on purpose.
 _FAILED_REQUEST = "Failed to load resource"
@@ -29,7 +32,7 @@ def wire() -> Iterator[Wire]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of one test's own: cookies, storage, permissions. English unless a page says otherwise."""
     context = browser.new_context(locale="en-GB", viewport={"width": 900, "height": 760})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     yield context
     context.close()
 

@@ -1,10 +1,10 @@
 """How ``<useid-login>`` keeps hearing the server: reconnects, the watchdog, polling, and what it forgives."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.card import Card
-from tests.browser.wire import FRAMES, Answer, Wire
+from tests.browser.wire import FRAMES, SESSION, Answer, Wire
 
 EVENTS = "GET /session/{id}/events"
 SNAPSHOT = "GET /session/{id}"
@@ -112,6 +112,24 @@ def test_polling_ends_when_the_stream_speaks(card: Card) -> None:
     card.page.clock.run_for(20_000)
     card.page.evaluate("fetch('/auth/login')")
     assert card.wire.count(SNAPSHOT) == asked
+
+
+def test_an_answer_that_comes_after_the_stream_has_spoken_keeps_nobody_asking(card: Card) -> None:
+    held: list[Route] = []
+    card.page.clock.install()
+    card.wire.mute = True
+    card.page.route(f"**/session/{SESSION}", lambda route: held.append(route))
+    card.open().shows("waiting")
+    with card.page.expect_request(f"**/session/{SESSION}"):
+        card.page.clock.fast_forward(3_000)
+    card.wire.move("scanned")
+    card.shows("scanned")
+    held[0].continue_()
+    card.wire.await_calls(SNAPSHOT, 1)
+    card.page.evaluate("fetch('/auth/login')")
+    card.page.clock.run_for(20_000)
+    card.page.evaluate("fetch('/auth/login')")
+    assert len(held) == 1
 
 
 def test_a_stream_silent_for_two_and_a_half_heartbeats_is_opened_anew(card: Card) -> None:

@@ -94,7 +94,7 @@ class Wire:
         if self._server is None:
             return
         self._server.should_exit = True
-        self.cut()
+        self._push(b"")
         self._thread.join(PATIENCE)
         self._server = None
 
@@ -110,13 +110,21 @@ class Wire:
         self.say("frame", {"frame": frame})
 
     def say(self, name: str, data: object, *, event_id: int | None = None) -> None:
-        """Send an event over every open stream."""
+        """Send an event over every open stream; one that is no news of a state waits for a stream."""
+        if event_id is None:
+            self.await_stream()
         head = f"id: {event_id}\n" if event_id is not None else ""
         self._push(f"{head}event: {name}\ndata: {json.dumps(data)}\n\n".encode())
 
     def cut(self) -> None:
-        """End every open stream."""
+        """End the open stream, once there is one: the card says `waiting` a moment before it listens."""
+        self.await_stream()
         self._push(b"")
+
+    def await_stream(self) -> None:
+        """Wait until a stream is open."""
+        with self._asked_something:
+            assert self._asked_something.wait_for(lambda: bool(self._streams), PATIENCE), self.asked
 
     def count(self, call: str) -> int:
         """How often ``GET /session/…`` or the like was asked."""
@@ -212,7 +220,9 @@ class Wire:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self._streams.add(queue)
+        with self._asked_something:
+            self._streams.add(queue)
+            self._asked_something.notify_all()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         last_id = dict(scope["headers"]).get(b"last-event-id", b"").decode()
         if not self.mute:

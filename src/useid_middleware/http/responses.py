@@ -8,6 +8,8 @@ from ..errors import UseIDError
 from .asgi import Headers, Receive, Scope, Send
 
 JSON: Final = b"application/json"
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 HTML: Final = b"text/html; charset=utf-8"
 
 
@@ -25,9 +27,9 @@ class Response:
         """Send it. To HEAD, headers alone."""
         headers = [
             (b"content-length", b"%d" % len(self.body)),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", self.referrer_policy),
+            _NO_STORE,
+            _NO_SNIFF,
         ]
         if self.media_type:
             headers.append((b"content-type", self.media_type))

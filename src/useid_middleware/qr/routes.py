@@ -6,7 +6,7 @@ from io import BytesIO
 from math import ceil
 from typing import Final
 
-from .._codec import DecodeError, JsonType, b64url, timestamp, un_b64url
+from .._codec import DecodeError, JsonType, b64url, is_b64url, timestamp, un_b64url
 from ..errors import AuthenticationError, malformed
 from ..http.asgi import ASGIApp
 from ..http.cookies import Cookie
@@ -244,10 +244,7 @@ class QRRoutes:
 
     def _browser_secret(self, request: Request) -> str | None:
         value = BROWSER_COOKIE.read(request.raw_headers, secure=request.secure)
-        try:
-            return value if value is not None and un_b64url(value, _SECRET_SIZE) else None
-        except DecodeError:
-            return None
+        return value if value is not None and is_b64url(value, _SECRET_SIZE) else None
 
     def _required_secret(self, request: Request) -> str:
         secret = self._browser_secret(request)
@@ -283,7 +280,8 @@ def check_issued_at(seconds: int) -> int:
 
 def check_spelling(member: str, text: str, size: int) -> str:
     """The text, if it is ``size`` bytes in the one spelling that they have."""
-    decode_bytes(member, text, size)
+    if not is_b64url(text, size):
+        raise malformed(member, f"{size} bytes of canonical base64url")
     return text
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from hashlib import sha256
 
-from .._codec import DecodeError, RecordType, b64url, replace, un_b64url
+from .._codec import RecordType, b64url, is_b64url, replace
 from ..accounts.base import Account
 from ..events import Events, SessionEnded
 from ..identity import Identity
@@ -69,9 +69,7 @@ class Sessions:
 
     async def load(self, token: str) -> Session | None:
         """The living session with this secret; notes the use."""
-        try:
-            un_b64url(token, _TOKEN_SIZE)
-        except DecodeError:
+        if not is_b64url(token, _TOKEN_SIZE):
             return None
         found = await self._store.get(_key(_session_id(token)))
         if found is None:

@@ -11,7 +11,9 @@ class Limits:
 
     def __init__(self, *, store: Store, settings: Settings) -> None:
         self._store = store
-        self._settings = settings.limits
+        self._per_ip = _rate(settings.limits.per_ip)
+        self._per_key = _rate(settings.limits.per_key)
+        self._per_account = _rate(settings.limits.per_account)
         # No session lives longer than `lifetime`, and in any such span at most burst + lifetime / interval = 2 * half
         # are created, so never more than the limit wait at once; and the cap needs no count that could drift.
         half = max(1, settings.qr.waiting_limit // 2)
@@ -31,16 +33,17 @@ class Limits:
     def ip(self, ip: str) -> Bucket:
         """The bucket of an address; of IPv6, a network of 64 bits is one neighbour."""
         neighbour = ":".join(ip.split(":")[:4]) if ":" in ip else ip
-        return _per_minute(f"limit:ip:{neighbour}", self._settings.per_ip)
+        return Bucket(f"limit:ip:{neighbour}", *self._per_ip)
 
     def key(self, key_id: bytes) -> Bucket:
         """The bucket of a device key."""
-        return _per_minute(f"limit:key:{b64url(key_id)}", self._settings.per_key)
+        return Bucket(f"limit:key:{b64url(key_id)}", *self._per_key)
 
     def account(self, account_id: str) -> Bucket:
         """The bucket of an account."""
-        return _per_minute(f"limit:account:{account_id}", self._settings.per_account)
+        return Bucket(f"limit:account:{account_id}", *self._per_account)
 
 
-def _per_minute(key: str, limit: int) -> Bucket:
-    return Bucket(key, 60 / limit, max(1, limit // 2))
+def _rate(per_minute: int) -> tuple[float, int]:
+    """A bucket's interval in seconds and its burst."""
+    return 60 / per_minute, max(1, per_minute // 2)

@@ -18,6 +18,7 @@ export class Follower {
   #timers = new Map();
   #attempts = { poll: 0, open: 0 };
   #heard = false;
+  #words = 0;
   #leaving = false;
   #closed = false;
 
@@ -62,6 +63,7 @@ export class Follower {
   async poll({ again = true } = {}) {
     if (this.#closed) return;
     const { on, ask, pollEvery } = this.#options;
+    const words = this.#words;
     let wait = pollEvery;
     let snapshot;
     try {
@@ -74,12 +76,14 @@ export class Follower {
         on.failed(failure);
         return;
       }
+      if (words !== this.#words) return;
       wait = failure.retryAfter ? 1000 * failure.retryAfter : this.#backOff("poll");
       again = true;
       on.lost();
     }
     if (this.#closed) return;
-    if (again) this.#later("poll", wait, () => this.poll());
+    // The stream may have spoken while we asked; then asking is over.
+    if (again && words === this.#words) this.#later("poll", wait, () => this.poll());
     if (snapshot) on.snapshot(snapshot);
   }
 
@@ -105,6 +109,7 @@ export class Follower {
   /** The stream works: stop asking, and watch it. */
   #hear() {
     this.#heard = true;
+    this.#words += 1;
     this.#attempts = { poll: 0, open: 0 };
     this.#cancel("silence");
     this.#cancel("poll");

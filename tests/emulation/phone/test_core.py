@@ -1,10 +1,13 @@
 """The phone's decisions without network and files."""
 
+from dataclasses import replace
+
 import pytest
 from nacl.signing import SigningKey, VerifyKey
 
 from tests.emulation.phone.fake_server import CHALLENGE, FRAME, KEY_ID, NOW, SESSION_ID, FakeServer
-from useid_middleware._codec import b64url, encode_json, replace, un_b64url
+from useid_middleware._codec import b64url, encode_json, un_b64url
+from useid_middleware._codec import replace as replace_record
 from useid_middleware.emulation.phone.core import (
     EnrolledKey,
     LoginRequest,
@@ -179,7 +182,7 @@ def test_everything_that_is_signed_about_the_desktop_is_shown() -> None:
 
 
 def test_text_from_the_server_cannot_steer_the_terminal() -> None:
-    hostile = replace(REQUEST, context=replace(REQUEST.context, browser="\x1b[2Jsafe\r\u202eevil\nApp  Bank"))
+    hostile = replace(REQUEST, context=replace_record(REQUEST.context, browser="\x1b[2Jsafe\r\u202eevil\nApp  Bank"))
     lines = describe(hostile).split("\n")
     assert len(lines) == 8
     assert all(line.isprintable() for line in lines)

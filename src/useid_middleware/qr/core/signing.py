@@ -51,7 +51,7 @@ class RequestContext(Record, frozen=True):
 
 def framed(context: bytes, *fields: bytes) -> bytes:
     """The canonical bytes of ``fields`` under ``context``. A field holds at most 65,535 bytes (``OverflowError``)."""
-    return b"".join((context, b"\0", *(len(field).to_bytes(2, "big") + field for field in fields)))
+    return b"".join([context, b"\0", *[len(field).to_bytes(2, "big") + field for field in fields]])
 
 
 def decision_message(
