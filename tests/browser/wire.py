@@ -83,7 +83,16 @@ class Wire:
 
     def start(self) -> None:
         """Serve; returns when the port is open."""
-        config = uvicorn.Config(self, host="127.0.0.1", port=self._port, log_level="error", lifespan="off", ws="none")
+        config = uvicorn.Config(
+            self,
+            host="127.0.0.1",
+            port=self._port,
+            log_level="critical",
+            lifespan="off",
+            ws="none",
+            # The browser may open another stream just when all are being ended.
+            timeout_graceful_shutdown=1,
+        )
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
