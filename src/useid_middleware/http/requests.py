@@ -1,6 +1,7 @@
 """A request as the routes see it, and the checks that hold for every one of them."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -119,6 +120,7 @@ def loopback_origin(scope: Scope) -> str:
     )
 
 
+@lru_cache(maxsize=256)  # Few browsers make most of the requests.
 def browser_name(user_agent: str) -> str:
     """``Chrome on Linux`` and the like, for a person to recognise; empty when unknown. Not a security decision."""
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")

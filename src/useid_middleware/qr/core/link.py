@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -51,12 +52,17 @@ def build_link(
     universal_link: str | None,
 ) -> str:
     """The link's text; ids, challenge and frame are in their base64url spelling."""
-    query = f"{_ID_NAME[link_type]}={id}&challenge={challenge}&server={quote(server, safe='')}"
+    query = f"{_ID_NAME[link_type]}={id}&challenge={challenge}&server={_escape(server)}"
     if frame:
         query += f"&frame={frame}"
     if universal_link is not None:
         return f"{universal_link}?type={link_type.value}&{query}"
     return f"{scheme}://{link_type.value}?{query}"
+
+
+@lru_cache(maxsize=16)  # It is mostly one server.
+def _escape(server: str) -> str:
+    return quote(server, safe="")
 
 
 def check_link_fits(*, server: str, scheme: str, universal_link: str | None) -> None:
