@@ -197,19 +197,11 @@ class UseID:
         cookie = SESSION_COOKIE.set(token, secure=self.is_secure(scope), max_age=max_age)
         return Login(session, token, [cookie])
 
-    async def respond(self, scope: Scope, receive: Receive, send: Send, *, path: str, prefix: str) -> bool:
-        """Answer a request for ``path`` below ``prefix``; ``False``, and nothing done, where there is no route."""
-        try:
-            response = await self._answer(scope, receive, path, prefix)
-            if response is None:
-                return False
-            await response(scope, receive, send)
-        except UseIDError as error:
-            await error_response(error)(scope, receive, send)
-        return True
+    async def answer(self, scope: Scope, receive: Receive, *, path: str, prefix: str) -> ASGIApp | None:
+        """The response to a request for ``path`` below ``prefix``, still to be sent; ``None`` where there is no route.
 
-    async def _answer(self, scope: Scope, receive: Receive, path: str, prefix: str) -> ASGIApp | None:
-        """The route's response. A function of its own, so that an open event stream does not keep the request."""
+        Not sent here, so that an open event stream keeps neither this call nor the request.
+        """
         found = self.router.match(scope["method"], path)
         if found is None:
             return None
@@ -294,10 +286,12 @@ class UseIDMiddleware:
                 await useid.start()
             if kind == "http" and self._below is not None:
                 path = route_path(scope)
-                if path.startswith(self._below) and await useid.respond(
-                    scope, receive, send, path=path[len(self._prefix) :], prefix=self._prefix
-                ):
-                    return
+                if path.startswith(self._below):
+                    below = path[len(self._prefix) :]
+                    response = await useid.answer(scope, receive, path=below, prefix=self._prefix)
+                    if response is not None:
+                        await response(scope, receive, send)
+                        return
             await useid.authenticate(scope)
         except UseIDError as error:
             if kind == "http":
@@ -327,8 +321,10 @@ class UseIDRouter:
         try:
             if not self.useid.is_running:
                 await self.useid.start()
-            if not await self.useid.respond(scope, receive, send, path=route_path(scope), prefix=""):
+            response = await self.useid.answer(scope, receive, path=route_path(scope), prefix="")
+            if response is None:
                 raise not_found()
+            await response(scope, receive, send)
         except UseIDError as error:
             await error_response(error)(scope, receive, send)
 

@@ -170,9 +170,15 @@ async def test_a_send_that_fails_ends_the_stream_quietly() -> None:
 
 async def serve(streams: EventStreams, wire: Wire, beat: Callable[[], tuple[bytes, float]], first: float = 0.0) -> Any:
     stream = EventStream(wire.send, beat=beat)
-    task = asyncio.create_task(
-        streams.serve(stream, SCOPE, wire.receive, opening=b"hello", opening_id=1, last=False, first_beat=first)
-    )
+
+    async def run() -> None:
+        opening, last = streams.admit(stream, b"hello", last=False, first_beat=first)
+        try:
+            await stream.run(SCOPE, wire.receive, opening, opening_id=1, last=last)
+        finally:
+            streams.leave(stream)
+
+    task = asyncio.create_task(run())
     await wire.until(lambda: b"hello" in wire.body)
     return task
 

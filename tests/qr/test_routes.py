@@ -437,3 +437,16 @@ async def test_a_key_id_is_not_told_by_a_stranger_to_lock_a_session(world: World
     body = {"type": "scan", "keyId": b64url(b"\x01" * 16), "frame": link.rpartition("=")[2]}
     assert (await world.browser().post(f"/session/{session_id}", body)).code == "device_unknown"
     assert (await phone.scan(link)).status == 200
+
+
+async def test_a_key_and_an_account_have_limits_of_their_own() -> None:
+    for limits in ({"per_key": 4, "per_account": 1000}, {"per_key": 1000, "per_account": 4}):
+        world = await open_world(make_settings(limits=LimitSettings(per_ip=1000, **limits)))
+        phone = await world.enrolled_phone()
+        world.clock.advance(60)  # What the enrolment took is back.
+        links = [(await world.start(world.browser(ip=f"192.0.2.{i}")))[1] for i in range(4)]
+        statuses = []
+        for i, link in enumerate(links):
+            phone.ip = f"198.51.100.{i}"
+            statuses.append((await phone.scan(link)).status)
+        assert statuses == [200, 200, 429, 429]

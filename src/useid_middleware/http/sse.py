@@ -197,30 +197,24 @@ class EventStreams:
         """The ``retry:`` line: the base delay and up to as much again, so that clients do not return all at once."""
         return b"retry: %d\n\n" % int(1000 * self._retry * (1 + random.random()))  # jitter, not a secret
 
-    async def serve(
-        self,
-        stream: EventStream,
-        scope: Scope,
-        receive: Receive,
-        *,
-        opening: bytes,
-        opening_id: int,
-        last: bool,
-        first_beat: float,
-    ) -> None:
-        """Run ``stream`` as one of ours; it is asked for its first beat after ``first_beat`` seconds."""
+    def admit(self, stream: EventStream, opening: bytes, *, last: bool, first_beat: float) -> tuple[bytes, bool]:
+        """Count ``stream`` among ours; it is asked for its first beat after ``first_beat`` seconds.
+
+        Returns what to open it with, and whether that is all it will say. Whoever admits also calls :meth:`leave`.
+        """
         opening = self.preamble() + opening
-        if self._draining and not last:
-            opening, last = opening + BYE, True
-        if not last:
-            self._open.add(stream)
-            self._schedule(stream, first_beat)
-        running = stream.run(scope, receive, opening, opening_id=opening_id, last=last)
-        del opening
-        try:
-            await running
-        finally:
-            self._open.discard(stream)
+        if last:
+            return opening, True
+        if self._draining:
+            return opening + BYE, True
+        self._open.add(stream)
+        self._schedule(stream, first_beat)
+        return opening, False
+
+    def leave(self, stream: EventStream) -> None:
+        """The stream has ended."""
+        stream.closed = True
+        self._open.discard(stream)
 
     def drain(self) -> None:
         """Say ``bye`` to all and end them. New streams end at once with the same word."""

@@ -1,6 +1,7 @@
 """HTTP of a user's phones: enrol, list, revoke."""
 
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Final
 
@@ -133,7 +134,7 @@ class DeviceRoutes:
             enrolment_id,
             streams=self._streams,
             heartbeat=self._settings.sse.heartbeat,
-            look=lambda: self._service.look(enrolment_id, account_id),
+            look=partial(self._service.look, enrolment_id, account_id),
             expire=self._service.records.expire,
             last_event_id=request.header(b"last-event-id"),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from math import ceil
 from typing import Final
@@ -235,7 +236,7 @@ class QRRoutes:
             session_id,
             streams=self._streams,
             heartbeat=self._settings.sse.heartbeat,
-            look=lambda: self._service.look(session_id, secret),
+            look=partial(self._service.look, session_id, secret),
             expire=self._service.expire,
             last_event_id=request.header(b"last-event-id"),
             frames=_frames,

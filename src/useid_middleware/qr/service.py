@@ -130,6 +130,8 @@ class QRService:
         """A phone scans: the session is its own from now on."""
         await self._limits.spend(self._limits.ip(ip), self._limits.key(key_id))
         device = await self._device(key_id)
+        # No answer without a scan: this limits those as well.
+        await self._limits.spend(self._limits.account(device.account_id))
         for _ in range(_MAX_TRIES):
             current = await self.records.load(session_id)
             scanned = core.scan(
@@ -228,7 +230,6 @@ class QRService:
     async def _check_answerable(self, answer: Answer, *, ip: str) -> tuple[Current[QRSession], DeviceKey]:
         await self._limits.spend(self._limits.ip(ip), self._limits.key(answer.key_id))
         device = await self._device(answer.key_id)
-        await self._limits.spend(self._limits.account(device.account_id))
         return await self.records.load(answer.session_id), device
 
     def _verify(

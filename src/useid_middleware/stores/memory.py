@@ -84,6 +84,22 @@ class _Entry:
         self.indexes = indexes
 
 
+class _Subscription:
+    """Ends a subscription; smaller than a closure, and there is one for each open stream."""
+
+    __slots__ = ("_callback", "_channel", "_subscribers")
+
+    def __init__(self, subscribers: Subscribers, channel: str, callback: Callback) -> None:
+        self._subscribers: Subscribers | None = subscribers
+        self._channel = channel
+        self._callback = callback
+
+    async def __call__(self) -> None:
+        subscribers, self._subscribers = self._subscribers, None
+        if subscribers is not None:
+            subscribers.remove(self._channel, self._callback)
+
+
 class MemoryStore:
     """The :class:`~.base.Store` of one process. Closing it forgets everything."""
 
@@ -182,16 +198,8 @@ class MemoryStore:
 
     async def subscribe(self, channel: str, callback: Callback) -> Unsubscribe:
         """See :meth:`.base.Store.subscribe`."""
-        subscribed = True
         self._subscribers.add(channel, callback)
-
-        async def unsubscribe() -> None:
-            nonlocal subscribed
-            if subscribed:
-                subscribed = False
-                self._subscribers.remove(channel, callback)
-
-        return unsubscribe
+        return _Subscription(self._subscribers, channel, callback)
 
     def _living(self, key: str) -> _Entry | None:
         entry = self._entries.get(key)

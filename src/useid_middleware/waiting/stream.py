@@ -93,7 +93,7 @@ class StatusStream(Generic[R]):
             serving = await self._open(stream, scope, receive)
             await (Response(204)(scope, receive, send) if serving is None else serving)
         finally:
-            stream.closed = True
+            self._streams.leave(stream)
             if self._timer is not None:
                 self._timer.cancel()
             if self._resync is not None:
@@ -113,15 +113,10 @@ class StatusStream(Generic[R]):
         if self._frames is not None:
             self._frame = self._frames.at(records.clock())
             self._frame_until = records.clock() + self._frames.next_in(records.clock())
-        return self._streams.serve(
-            stream,
-            scope,
-            receive,
-            opening=b"" if is_seen else news.chunk,
-            opening_id=news.version,
-            last=news.final,
-            first_beat=self._next_beat(),
+        opening, last = self._streams.admit(
+            stream, b"" if is_seen else news.chunk, last=news.final, first_beat=self._next_beat()
         )
+        return stream.run(scope, receive, opening, opening_id=news.version, last=last)
 
     def _on_message(self, message: bytes | None) -> None:
         if message is None:
@@ -133,8 +128,8 @@ class StatusStream(Generic[R]):
         assert self._stream is not None
         if news.version > self._stream.last_id:
             self._frames = None
-            self._follow(news)
             self._stream.push(news.chunk, event_id=news.version, last=news.final)
+            self._follow(news)
 
     def _follow(self, news: News) -> None:
         """Wake up when the present state runs out."""
