@@ -19,6 +19,7 @@ from useid_middleware import (
     UseIDMiddleware,
     login,
 )
+from useid_middleware.accounts.base import Accounts
 from useid_middleware.http.asgi import Receive, Scope, Send
 
 
@@ -102,10 +103,12 @@ class World:
         return [event for event in self.heard if isinstance(event, kind)]
 
 
-async def open_world(settings: Settings) -> World:
+async def open_world(settings: Settings, *, accounts: Accounts | None = None) -> World:
     """A world with these settings."""
     clock, events = Clock(), Events()
-    app = UseIDMiddleware(host_app, useid=UseID(settings, events, clock=clock, locate=lambda ip: "Berlin"))
+    app = UseIDMiddleware(
+        host_app, useid=UseID(settings, events, accounts=accounts, clock=clock, locate=lambda ip: "Berlin")
+    )
     world = World(app, clock)
     events.on(Event)(world.heard.append)
     return world

@@ -24,6 +24,8 @@ from useid_middleware import (
     SessionSettings,
 )
 from useid_middleware._codec import b64url
+from useid_middleware.accounts.memory import MemoryAccounts
+from useid_middleware.errors import UnavailableError
 from useid_middleware.qr.core.signing import Decision
 
 ID = "A" * 22
@@ -450,3 +452,34 @@ async def test_a_key_and_an_account_have_limits_of_their_own() -> None:
             phone.ip = f"198.51.100.{i}"
             statuses.append((await phone.scan(link)).status)
         assert statuses == [200, 200, 429, 429]
+
+
+class FlakyAccounts(MemoryAccounts):
+    """Accounts that are away for the verbs in ``away``."""
+
+    away: frozenset[str] = frozenset()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name != "away" and name in self.away:
+            raise UnavailableError("store_unavailable", "the database is away")
+        return super().__getattribute__(name)
+
+
+async def test_a_database_that_is_away_for_a_moment_costs_the_user_nothing() -> None:
+    accounts = FlakyAccounts()
+    world = await open_world(make_settings(), accounts=accounts)
+    phone = await world.enrolled_phone()
+    desktop = world.browser()
+    session_id, link = await world.start(desktop)
+    context = (await phone.scan(link)).json()["context"]
+    body = phone.answer_body(link, context, Decision.APPROVE)
+    accounts.away = frozenset({"device_by_key"})
+    unavailable = await phone.post("/approve", body)
+    assert (unavailable.status, unavailable.code) == (503, "store_unavailable")
+    assert unavailable.header("retry-after") == "2"
+    accounts.away = frozenset({"touch_device", "remember_browser"})
+    code = (await phone.post("/approve", body)).json()["code"]
+    accounts.away = frozenset({"device_by_key"})
+    assert (await desktop.post(f"/session/{session_id}/claim", {"code": code})).status == 503
+    accounts.away = frozenset({"touch_device", "remember_browser"})
+    assert (await desktop.post(f"/session/{session_id}/claim", {"code": code})).status == 200

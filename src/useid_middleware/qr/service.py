@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -9,7 +10,7 @@ from typing import Final
 
 from .._codec import b64url, timestamp
 from ..accounts.base import Accounts, DeviceKey
-from ..errors import RequestError, StateError
+from ..errors import RequestError, StateError, UnavailableError
 from ..events import Events, QRApproved, QRExpired, QRLoginStarted, QRRejected, QRScanned
 from ..identity import Identity, Level
 from ..settings import Settings
@@ -164,7 +165,8 @@ class QRService:
         # answer of this phone came first, and one answer is all there is.
         if not await self.records.change(current, approved):
             raise StateError("wrong_state", "approve: another answer came first")
-        await self._accounts.touch_device(device.id, now=now)
+        with suppress(UnavailableError):  # It is approved; a date that is missing must not lose the code.
+            await self._accounts.touch_device(device.id, now=now)
         await self._events.emit(QRApproved(now, answer.session_id, device.id, device.account_id))
         return code
 
@@ -186,19 +188,21 @@ class QRService:
         now = self._clock()
         session = current.record
         changed, error = core.claim(session, code=code, now=now)
+        # The key may have been revoked since it approved; and the account decides, not what a request says. Asked
+        # before anything is spent, so that a database that is away for a moment costs the user nothing.
+        device = await self._device(session.key_id)
+        if device.account_id != session.account_id:
+            raise device_unknown()
         if not await self.records.change(current, changed):
             raise StateError("wrong_state", "claim: another claim came first")
         if error is not None:
             if changed.state is State.REJECTED:
                 await self._events.emit(QRRejected(now, session_id, session.account_id, "code"))
             raise error
-        # The key may have been revoked since it approved; and the account decides, not what a request says.
-        device = await self._device(session.key_id)
-        if device.account_id != session.account_id:
-            raise device_unknown()
         typed = bool(session.code_hash)
         if typed:
-            await self._accounts.remember_browser(session.account_id, session.browser, now=now)
+            with suppress(UnavailableError):  # Then it is asked for a code again next time.
+                await self._accounts.remember_browser(session.account_id, session.browser, now=now)
         identity = Identity(
             provider="qr",
             subject=device.id,
