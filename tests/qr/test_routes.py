@@ -61,6 +61,18 @@ async def test_create_answers_what_the_desktop_needs(world: World) -> None:
     assert answer.header("cache-control") == "no-store"
 
 
+async def test_a_known_browser_keeps_its_long_lived_cookie(world: World) -> None:
+    phone = await world.enrolled_phone()
+    desktop = world.browser()
+    session_id, link = await world.start(desktop)
+    code = (await phone.approve(link)).json()["code"]
+    claimed = await desktop.post(f"/session/{session_id}/claim", {"code": code})
+    cookies = [value for name, value in claimed.headers if name == b"set-cookie"]
+    assert any(value.startswith(b"useid-browser=") and b"Max-Age=15552000" in value for value in cookies)
+    again = await desktop.post("/session/create")
+    assert again.header("set-cookie") == ""
+
+
 async def test_several_tabs_of_a_browser_log_in_at_once(world: World) -> None:
     phone = await world.enrolled_phone()
     desktop = world.browser()

@@ -88,8 +88,8 @@ class PageRoutes:
     async def start_plain(self, request: Request) -> ASGIApp:
         """A new session for a browser without JavaScript."""
         return_url = await request.form("returnUrl")
-        current, cookie = await self._qr.start(request, app_name="", return_url=return_url)
-        return redirect(f"{_path(request)}/plain/{current.record.id}", headers=[cookie])
+        current, headers = await self._qr.start(request, app_name="", return_url=return_url)
+        return redirect(f"{_path(request)}/plain/{current.record.id}", headers=headers)
 
     async def show_plain(self, request: Request) -> ASGIApp:
         """The state of things, again every few seconds."""

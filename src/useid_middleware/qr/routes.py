@@ -9,7 +9,7 @@ from typing import Final
 
 from .._codec import DecodeError, JsonType, b64url, is_b64url, timestamp, un_b64url
 from ..errors import AuthenticationError, malformed
-from ..http.asgi import ASGIApp
+from ..http.asgi import ASGIApp, Headers
 from ..http.cookies import Cookie
 from ..http.redirects import check_redirect
 from ..http.requests import Request, browser_name
@@ -112,7 +112,7 @@ class QRRoutes:
     async def create(self, request: Request) -> ASGIApp:
         """A new session, bound to this browser."""
         body = await request.json(_create, default=b"{}")
-        current, cookie = await self.start(request, app_name=body.appName, return_url=body.returnUrl)
+        current, headers = await self.start(request, app_name=body.appName, return_url=body.returnUrl)
         session = current.record
         now = self._clock()
         answer = {
@@ -123,16 +123,18 @@ class QRRoutes:
             "qrData": self.qr_data(current),
             "assurance": session.level.name,
         }
-        return json_response(answer, status=201, headers=[cookie])
+        return json_response(answer, status=201, headers=headers)
 
-    async def start(
-        self, request: Request, *, app_name: str, return_url: str
-    ) -> tuple[Current[QRSession], tuple[bytes, bytes]]:
-        """Create a session for this browser; also the header that sets its cookie."""
+    async def start(self, request: Request, *, app_name: str, return_url: str) -> tuple[Current[QRSession], Headers]:
+        """Create a session for this browser; also the header that sets its cookie, if it has none yet.
+
+        A browser that is known holds its cookie for long, and setting it anew would make it end with the browser.
+        """
         return_to = return_url and check_redirect(
             return_url, origin=request.origin, allowed_origins=self._settings.redirect_origins
         )
-        secret = self._browser_secret(request) or b64url(self._random_bytes(_SECRET_SIZE))
+        held = self._browser_secret(request)
+        secret = held or b64url(self._random_bytes(_SECRET_SIZE))
         current = await self._service.create(
             browser_secret=secret,
             origin=request.origin,
@@ -142,7 +144,7 @@ class QRRoutes:
             app_name=app_name,
             return_to=return_to,
         )
-        return current, BROWSER_COOKIE.set(secret, secure=request.secure)
+        return current, [] if held else [BROWSER_COOKIE.set(secret, secure=request.secure)]
 
     def qr_data(self, current: Current[QRSession]) -> str:
         """The QR's content at this moment."""
@@ -202,7 +204,7 @@ class QRRoutes:
             answer |= {"sessionToken": login.token, "expiresAt": timestamp(session.expires_at)}
         return json_response(answer, headers=headers)
 
-    async def finish(self, request: Request, *, code: str) -> tuple[Login, str, list[tuple[bytes, bytes]]]:
+    async def finish(self, request: Request, *, code: str) -> tuple[Login, str, Headers]:
         """Claim and log in: the login, where to go, and the headers that set the cookies."""
         digits = core.check_code_format(code)
         secret = self._required_secret(request)
