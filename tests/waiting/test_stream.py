@@ -83,10 +83,17 @@ class Page:
         self.id = "i" * 22
         self.expiries = 0
         self.expired = asyncio.Event()
+        self.rotating: Frames | None = None
 
-    async def expire(self, record_id: str) -> None:
-        self.expiries += await self.records.expire(record_id)
+    async def look(self) -> Current[Record]:
+        return await self.records.load(self.id)
+
+    async def expire(self) -> None:
+        self.expiries += await self.records.expire(self.id)
         self.expired.set()
+
+    def frames(self, record: Record) -> Frames | None:
+        return self.rotating
 
     async def move(self, state: State) -> None:
         current = await self.records.load(self.id)
@@ -94,18 +101,14 @@ class Page:
 
     @asynccontextmanager
     async def open(self, frames: Frames | None = None, *, last_event_id: str = "") -> AsyncIterator[Stream]:
-        async def look() -> Current[Record]:
-            return await self.records.load(self.id)
-
+        self.rotating = frames
         response = StatusStream(
             self.records,
             self.id,
+            self,
             streams=EventStreams(retry=1, tick=0.01),
             heartbeat=0.01,
-            look=look,
-            expire=self.expire,
             last_event_id=last_event_id,
-            frames=lambda record: frames,
         )
         stream = Stream()
         task = asyncio.ensure_future(response({"type": "http", "method": "GET"}, stream.receive, stream.send))

@@ -1,7 +1,6 @@
 """HTTP of a user's phones: enrol, list, revoke."""
 
 from dataclasses import dataclass
-from functools import partial
 from math import ceil
 from typing import Final
 
@@ -15,8 +14,10 @@ from ..http.sse import EventStreams
 from ..sessions.auth import required_session
 from ..settings import Settings
 from ..stores.base import Clock
+from ..waiting.records import Current
 from ..waiting.stream import StatusStream
 from .core import enrolment as core
+from .core.enrolment import Enrolment
 from .core.session import check_code_format
 from .devices import DeviceService
 from .routes import check_issued_at, decode_bytes
@@ -132,13 +133,32 @@ class DeviceRoutes:
         stream = StatusStream(
             self._service.records,
             enrolment_id,
+            _Owner(self._service, enrolment_id, account_id),
             streams=self._streams,
             heartbeat=self._settings.sse.heartbeat,
-            look=partial(self._service.look, enrolment_id, account_id),
-            expire=self._service.records.expire,
             last_event_id=request.header(b"last-event-id"),
         )
         return self._streams.response(stream)
+
+
+class _Owner:
+    """The user who waits for an enrolment."""
+
+    __slots__ = ("_account_id", "_enrolment_id", "_service")
+
+    def __init__(self, service: DeviceService, enrolment_id: str, account_id: str) -> None:
+        self._service = service
+        self._enrolment_id = enrolment_id
+        self._account_id = account_id
+
+    async def look(self) -> Current[Enrolment]:
+        return await self._service.look(self._enrolment_id, self._account_id)
+
+    async def expire(self) -> None:
+        await self._service.records.expire(self._enrolment_id)
+
+    def frames(self, enrolment: Enrolment) -> None:
+        return None
 
 
 def _device(device: DeviceKey) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from math import ceil
 from typing import Final
@@ -236,12 +235,10 @@ class QRRoutes:
         stream = StatusStream(
             self._service.records,
             session_id,
+            _Desktop(self._service, session_id, secret),
             streams=self._streams,
             heartbeat=self._settings.sse.heartbeat,
-            look=partial(self._service.look, session_id, secret),
-            expire=self._service.expire,
             last_event_id=request.header(b"last-event-id"),
-            frames=_frames,
         )
         return self._streams.response(stream)
 
@@ -258,9 +255,25 @@ class QRRoutes:
         return secret
 
 
-def _frames(session: QRSession) -> Frames | None:
-    """Only a waiting session shows a QR code, and waiting is where it starts."""
-    return Frames(session) if session.rotates and session.state is State.WAITING else None
+class _Desktop:
+    """The browser that waits for a session."""
+
+    __slots__ = ("_secret", "_service", "_session_id")
+
+    def __init__(self, service: QRService, session_id: str, secret: str) -> None:
+        self._service = service
+        self._session_id = session_id
+        self._secret = secret
+
+    async def look(self) -> Current[QRSession]:
+        return await self._service.look(self._session_id, self._secret)
+
+    async def expire(self) -> None:
+        await self._service.expire(self._session_id)
+
+    def frames(self, session: QRSession) -> Frames | None:
+        # Only a waiting session shows a QR code, and waiting is where it starts.
+        return Frames(session) if session.rotates and session.state is State.WAITING else None
 
 
 async def _read_answer(request: Request) -> Answer:

@@ -6,7 +6,7 @@ newer than the snapshot is dropped, and after an interruption of the store's sub
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final, Generic, Protocol
 
 from ..errors import UseIDError
@@ -31,51 +31,55 @@ class Frames(Protocol):
         ...
 
 
-class StatusStream(Generic[R]):
-    """An ASGI response: 200 with the stream, or 204 when there is nothing left to say.
+class Watcher(Protocol[R]):
+    """Somebody who may follow one record. There is one for each open stream, so it should be small."""
 
-    ``look`` reads the record for this caller and refuses others; ``expire`` writes an expiry down; ``frames`` says what
-    rotates while the record is as it was at the start, if anything does.
-    """
+    async def look(self) -> Current[R]:
+        """The record as this caller may see it, or an error for those who may not."""
+        ...
+
+    async def expire(self) -> None:
+        """Write down that the record has run out, if it has."""
+
+    def frames(self, record: R) -> Frames | None:
+        """What rotates while the record is as it is, if anything does."""
+
+
+class StatusStream(Generic[R]):
+    """An ASGI response: 200 with the stream, or 204 when there is nothing left to say."""
 
     __slots__ = (
         "_deadline",
-        "_expire",
         "_frame",
         "_frame_until",
         "_frames",
         "_heartbeat",
         "_key",
         "_last_event_id",
-        "_look",
-        "_make_frames",
         "_records",
         "_resync",
         "_stream",
         "_streams",
         "_timer",
+        "_watcher",
     )
 
     def __init__(
         self,
         records: WaitingRecords[R],
         record_id: str,
+        watcher: Watcher[R],
         *,
         streams: EventStreams,
         heartbeat: float,
-        look: Callable[[], Awaitable[Current[R]]],
-        expire: Callable[[str], Awaitable[Any]],
         last_event_id: str,
-        frames: Callable[[R], Frames | None] = lambda record: None,
     ) -> None:
         self._records = records
         self._key = record_id
         self._streams = streams
         self._heartbeat = heartbeat
-        self._look = look
-        self._expire = expire
+        self._watcher = watcher
         self._last_event_id = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
-        self._make_frames = frames
         self._frames: Frames | None = None
         self._frame = ""
         self._frame_until = 0.0
@@ -103,13 +107,13 @@ class StatusStream(Generic[R]):
     async def _open(self, stream: EventStream, scope: Scope, receive: Receive) -> Coroutine[Any, Any, None] | None:
         """What serves the stream, not started yet. A function of its own, so that the stream keeps nothing of it."""
         records = self._records
-        current = await self._look()
+        current = await self._watcher.look()
         news = records.news(current)
         is_seen = news.version == self._last_event_id
         if records.is_over(current) or (news.final and is_seen):
             return None
         self._follow(news)
-        self._frames = self._make_frames(current.record)
+        self._frames = self._watcher.frames(current.record)
         if self._frames is not None:
             self._frame = self._frames.at(records.clock())
             self._frame_until = records.clock() + self._frames.next_in(records.clock())
@@ -149,13 +153,13 @@ class StatusStream(Generic[R]):
 
     async def _run_out(self) -> None:
         with contextlib.suppress(UseIDError):  # If the store is away, reading says so.
-            await self._expire(self._key)
+            await self._watcher.expire()
         await self._read_again()
 
     async def _read_again(self) -> None:
         assert self._stream is not None
         try:
-            news = self._records.news(await self._look())
+            news = self._records.news(await self._watcher.look())
         except UseIDError:
             # The record is gone or the store is away: the client reconnects and is told by a proper answer.
             self._stream.push(b"", last=True)
