@@ -164,3 +164,11 @@ def test_the_status_tells_a_frame_while_waiting_and_nothing_about_the_person() -
         "expiresIn": 1,
         "codeRequired": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("drawn", "code"),
+    [(bytes(8), "000000"), ((7).to_bytes(8, "big"), "000007"), ((123_456_789).to_bytes(8, "big"), "456789")],
+)
+def test_a_code_has_six_digits_whatever_was_drawn(drawn: bytes, code: str) -> None:
+    assert core.confirmation_code(drawn) == code

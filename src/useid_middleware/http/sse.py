@@ -221,6 +221,7 @@ class EventStreams:
         self._draining = True
         for stream in list(self._open):
             stream.push(BYE, last=True)
+        self._wheel.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

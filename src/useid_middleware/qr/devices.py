@@ -16,6 +16,7 @@ from ..waiting.records import Current, WaitingRecords, session_unknown
 from .core import enrolment as core
 from .core.enrolment import Enrolment
 from .core.link import LinkType, build_link
+from .core.session import confirmation_code
 
 
 class DeviceService:
@@ -90,7 +91,7 @@ class DeviceService:
         account = await self._accounts.get(current.record.account_id)
         if account is None:
             raise session_unknown()
-        code = f"{int.from_bytes(self._random_bytes(8), 'big') % 1_000_000:06d}"
+        code = confirmation_code(self._random_bytes(8))
         changed = core.prove(current.record, proved, code=code)
         if not await self.records.change(current, changed):
             raise StateError("wrong_state", "prove: another phone came first")

@@ -157,9 +157,7 @@ class QRService:
         core.next_state(session.state, core.Step.APPROVE)
         now = self._clock()
         checked = self._verify(session, Decision.APPROVE, answer, device, now)
-        code = (
-            f"{int.from_bytes(self._random_bytes(8), 'big') % 1_000_000:06d}" if await self._needs_code(session) else ""
-        )
+        code = core.confirmation_code(self._random_bytes(8)) if await self._needs_code(session) else ""
         approved = core.decide(session, checked, code=code, deadline=now + self._settings.qr.claim_lifetime)
         # A scanned session is changed by its own phone, its clock and nobody else; losing here means that a second
         # answer of this phone came first, and one answer is all there is.

@@ -169,6 +169,11 @@ def code_hash(session: QRSession, code: str) -> bytes:
     return sha256(session.frame_key + session.id.encode() + code.encode()).digest()
 
 
+def confirmation_code(drawn: bytes) -> str:
+    """Six digits from eight or more random bytes, none likelier than another by more than one in 10¹³."""
+    return f"{int.from_bytes(drawn, 'big') % 1_000_000:06d}"
+
+
 def check_code_format(code: str | None) -> str:
     """Six decimal digits, with the spaces and dashes that people type between them; empty for none."""
     digits = (code or "").replace(" ", "").replace("-", "")
