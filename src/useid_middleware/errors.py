@@ -6,8 +6,10 @@
     ├── ConfigurationError      the operator's: a setting is wrong; raised before anything is served
     ├── RequestError            the caller's: malformed, too large, from another site, unknown address
     ├── AuthenticationError     the caller's: no or foreign credentials, a signature or code that does not verify
+    │   └── NotAuthenticated    nobody is logged in, or there is no access token (any more) to act with
     ├── StateError              the flow's: the step does not fit the state, the session ran out or is unknown
     ├── RefusedError            the host app's: a listener said no
+    ├── ProviderError           the identity provider's: an answer, token or key that must not be believed
     ├── RateLimited             the caller's: too many requests; knows when to come back
     └── UnavailableError        ours or the operator's: a store or peer is away; knows when to come back
 
@@ -60,6 +62,18 @@ class AuthenticationError(UseIDError):
     """The caller did not prove what the step demands."""
 
     status_hint = 403
+
+
+class NotAuthenticated(AuthenticationError):
+    """Nobody is logged in, or there is no access token and no way to a new one."""
+
+    status_hint = 401
+
+
+class ProviderError(UseIDError):
+    """What an identity provider sent must not be believed. ``details`` name the token and the claim at fault."""
+
+    status_hint = 502
 
 
 class StateError(UseIDError):

@@ -1,6 +1,6 @@
-"""What happened, and who wants to know.
+"""What happened, and who wants to know; what is about to happen, and who has a say in it.
 
-Events are frozen and named in the past tense. A host app subscribes::
+Facts are frozen and named in the past tense. A host app subscribes::
 
     events = Events()
 
@@ -10,16 +10,23 @@ Events are frozen and named in the past tense. A host app subscribes::
 Listeners are sync or async and run in the order of their registration; a listener of a base class also hears its
 subclasses. A listener that fails is logged and does not disturb the login or the listeners after it. The one exception
 are events with ``may_refuse``: there, raising :class:`Refuse` (or failing in any other way) refuses the login.
+
+Questions are asked before something is done. A listener changes their fields, and what it leaves there is done: other
+scopes, other roles, another target, or its own ``response``, any ASGI app, in place of ours::
+
+    @events.on(PreLogin)
+    def ask_for_more(event: PreLogin) -> None:
+        event.scopes += ("phone",)
 """
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
 from .errors import RefusedError
-from .identity import Identity, Level
+from .identity import Account, Identity, Level
 
 logger = logging.getLogger("useid_middleware")
 
@@ -28,24 +35,48 @@ class Refuse(Exception):  # it is a verdict, not an error
     """Raised by a listener to refuse; the text is shown to the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Base of all events. ``at`` is Unix seconds."""
+#: An ASGI app that answers a request in our place.
+Response = Callable[..., Awaitable[None]]
 
+
+class Answered(Exception):  # it is an answer, not an error
+    """A listener answered a request in our place."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("a listener answered")
+        self.response = response
+
+
+class Event:
+    """Base of all events. Each has ``at``, Unix seconds."""
+
+    __slots__ = ()
     may_refuse: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Event):
+    """Base of what happened."""
+
+    at: float
+
+
+@dataclass(slots=True)
+class Question(Event):
+    """Base of what is about to happen: listeners change its fields."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class QRLoginStarted(Event):
+class QRLoginStarted(Fact):
     """A desktop asked for a QR code."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class QRScanned(Event):
+class QRScanned(Fact):
     """A phone scanned the code and holds the session now."""
 
     session_id: str
@@ -53,7 +84,7 @@ class QRScanned(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class QRApproved(Event):
+class QRApproved(Fact):
     """The user approved on the phone; the desktop may claim."""
 
     session_id: str
@@ -62,7 +93,7 @@ class QRApproved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class QRRejected(Event):
+class QRRejected(Fact):
     """The user rejected on the phone (``user``), or the desktop spent its attempts at the code (``code``)."""
 
     session_id: str
@@ -71,24 +102,66 @@ class QRRejected(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class QRExpired(Event):
+class QRExpired(Fact):
     """The session ran out while somebody watched it."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoginSucceeded(Event):
-    """Somebody proved who they are; no session exists yet. A listener may refuse."""
+@dataclass(slots=True)
+class PreLogin(Question):
+    """A browser is about to be sent to a provider. ``scope`` is its request's ASGI scope."""
+
+    may_refuse: ClassVar[bool] = True
+
+    provider: str
+    scope: Any = field(repr=False)
+    scopes: tuple[str, ...]
+    #: Further parameters of the authorization request, such as ``login_hint``.
+    parameters: dict[str, str]
+    response: Response | None = None
+
+
+@dataclass(slots=True)
+class UserQuestion(Question):
+    """Base of what is asked about the account of a login. A listener may change it, or refuse the login."""
+
+    may_refuse: ClassVar[bool] = True
+
+    account: Account
+    claims: Mapping[str, Any] = field(repr=False)
+    #: The tokens as they came, for calls to the provider's APIs; not kept unless the listener keeps them.
+    tokens: Any = field(repr=False)
+
+
+@dataclass(slots=True)
+class UserCreated(UserQuestion):
+    """Somebody logged in for the first time and has an account now; refused, it is gone again."""
+
+
+@dataclass(slots=True)
+class UserUpdated(UserQuestion):
+    """Somebody who has an account logged in again, and the login told something about them."""
+
+
+@dataclass(slots=True)
+class LoginSucceeded(Question):
+    """Somebody proved who they are; no session exists yet. A listener may refuse, change roles and target, or answer.
+
+    With a ``response`` nobody is logged in. ``target`` is where the browser goes; empty where the page decides.
+    """
 
     may_refuse: ClassVar[bool] = True
 
     identity: Identity
     ip: str = ""
+    roles: tuple[str, ...] = ()
+    target: str = ""
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LoginCompleted(Event):
+class LoginCompleted(Fact):
     """A login session exists. ``session_id`` is its public id, not the cookie's secret."""
 
     account_id: str
@@ -97,17 +170,76 @@ class LoginCompleted(Event):
     provider: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoginFailed(Event):
-    """A login attempt was refused; ``code`` is the error's stable code."""
+@dataclass(slots=True)
+class LoginFailed(Question):
+    """A login attempt failed; ``code`` is the error's stable code. A listener may answer.
+
+    ``error`` and ``description`` are the provider's own words, where it refused: text from outside, to be escaped.
+    """
 
     code: str
     provider: str
+    error: str = ""
+    description: str = ""
+    response: Response | None = None
+
+
+@dataclass(slots=True)
+class PreLogout(Question):
+    """Somebody is about to be logged out. A listener may answer (nobody is logged out then), or spare the provider."""
+
+    account_id: str
+    session_id: str
+    provider: str
+    #: End our session alone, and leave the provider's.
+    skip_sso: bool = False
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SessionEnded(Event):
-    """A login session was ended: ``logout``, ``revoked``, ``rotated``."""
+class TokenRefreshed(Fact):
+    """A session's tokens were replaced. Times are Unix seconds; ``None`` where the provider told none."""
+
+    session_id: str
+    previous_expires_at: float | None
+    expires_at: float | None
+    #: The new tokens, for a listener that hands them on; they are not for logs.
+    tokens: Any = field(repr=False)
+
+
+@dataclass(slots=True)
+class ProviderLogout(Question):
+    """Base of the logouts that a provider starts. Our sessions end whoever listens.
+
+    ``subject`` or ``sid`` is empty where the provider did not name it.
+    """
+
+    issuer: str
+    subject: str
+    sid: str
+    handled: bool = False
+
+    def mark_handled(self) -> None:
+        """Say that the app has ended what it keeps itself."""
+        self.handled = True
+
+
+@dataclass(slots=True)
+class BackchannelLogout(ProviderLogout):
+    """The provider told us, server to server, that a session is over."""
+
+
+@dataclass(slots=True)
+class FrontchannelLogout(ProviderLogout):
+    """The provider told us, by an iframe in the browser, that a session is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged(Fact):
+    """The browser's session at the provider is not the one we know, and ours was ended.
+
+    ``reason`` is the provider's error, such as ``login_required``, or ``other_user``.
+    """
 
     account_id: str
     session_id: str
@@ -115,7 +247,20 @@ class SessionEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceEnrolled(Event):
+class SessionEnded(Fact):
+    """A login session was ended.
+
+    ``reason``: ``logout``, ``revoked``, ``rotated`` (a new login took its place), ``backchannel_logout``,
+    ``frontchannel_logout``, ``session_changed``.
+    """
+
+    account_id: str
+    session_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEnrolled(Fact):
     """A phone's key was confirmed for an account."""
 
     account_id: str
@@ -123,7 +268,7 @@ class DeviceEnrolled(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceRevoked(Event):
+class DeviceRevoked(Fact):
     """A phone's key was revoked; sessions it opened were ended."""
 
     account_id: str

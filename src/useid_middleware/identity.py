@@ -36,9 +36,24 @@ class Identity:
     amr: tuple[str, ...] = ()
     auth_time: float | None = None
     device_id: str | None = None
-    claims: Mapping[str, object] = field(default_factory=dict)
+    claims: Mapping[str, object] = field(default_factory=dict, repr=False)
+    sid: str | None = None
+    roles: tuple[str, ...] | None = None
+    tokens: object = field(default=None, repr=False)
+    secret: bytes = field(default=b"", repr=False)
 
     @property
     def acr(self) -> str:
         """The assurance as an authentication context class: ``L0`` … ``L3``."""
         return self.level.name
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account. ``created_at`` is Unix seconds; ``roles`` are what the host app makes of them."""
+
+    id: str
+    username: str
+    created_at: float
+    email: str = ""
+    roles: tuple[str, ...] = ()

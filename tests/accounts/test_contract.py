@@ -7,6 +7,7 @@ import pytest
 
 from tests.accounts.people import ALICE, BOB, a_device, account_of
 from useid_middleware.accounts.base import Account, Accounts
+from useid_middleware.errors import RequestError
 from useid_middleware.identity import Identity
 
 # open, close
@@ -360,3 +361,53 @@ async def test_forgetting_forgets_all_browsers_of_the_account_and_no_others(acco
 async def test_a_browser_of_an_account_that_does_not_exist_is_a_lookup_error(accounts: Accounts) -> None:
     with pytest.raises(LookupError, match="no such account"):
         await accounts.remember_browser("nobody", b"h" * 32, now=2_000.0)
+
+
+# find, save, delete
+
+
+async def test_find_returns_the_account_of_an_identity(accounts: Accounts) -> None:
+    alice = await account_of(accounts, ALICE)
+    assert await accounts.find("host", "alice") == alice
+    assert await accounts.find("host", "nobody") is None
+    assert await accounts.find("other", "alice") is None
+
+
+async def test_save_writes_what_may_change_and_nothing_else(accounts: Accounts) -> None:
+    alice = await account_of(accounts, ALICE)
+    changed = replace(alice, username="Alice L", email="a@example.org", roles=("reader", "Head of, something"))
+    await accounts.save(replace(changed, created_at=5.0))
+    assert await accounts.get(alice.id) == changed
+    assert await accounts.find("host", "alice") == changed
+    await accounts.save(replace(changed, roles=()))
+    assert await accounts.get(alice.id) == replace(changed, roles=())
+
+
+async def test_save_refuses_an_unknown_account_and_what_does_not_fit(accounts: Accounts) -> None:
+    alice = await account_of(accounts, ALICE)
+    with pytest.raises(LookupError):
+        await accounts.save(replace(alice, id="nobody"))
+    for roles in (("two\nlines",), ("",), ("x" * 1001,), ("x" * 900,) * 20, ("nul\0",), ("\ud800",)):
+        with pytest.raises(RequestError, match="roles"):
+            await accounts.save(replace(alice, roles=roles))
+    with pytest.raises(RequestError, match="email"):
+        await accounts.save(replace(alice, email="x" * 1001))
+    assert await accounts.get(alice.id) == alice
+
+
+async def test_delete_takes_everything_of_an_account_and_nothing_of_others(accounts: Accounts) -> None:
+    alice, bob = await account_of(accounts, ALICE), await account_of(accounts, BOB)
+    assert await accounts.add_device(a_device(alice))
+    assert await accounts.add_device(a_device(bob, 2))
+    await accounts.remember_browser(alice.id, b"h" * 32, now=5.0)
+    assert await accounts.delete(alice.id)
+    assert not await accounts.delete(alice.id)
+    assert await accounts.get(alice.id) is None
+    assert await accounts.find("host", "alice") is None
+    assert await accounts.devices(alice.id) == []
+    assert await accounts.device_by_key(a_device(alice).key_id) is None
+    assert not await accounts.knows_browser(alice.id, b"h" * 32, since=0.0)
+    assert len(await accounts.devices(bob.id)) == 1
+    again, is_new = await accounts.resolve(ALICE, now=9.0)
+    assert is_new
+    assert again.id != alice.id

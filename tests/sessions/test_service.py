@@ -120,3 +120,63 @@ async def test_a_use_at_the_same_time_does_not_bring_an_ended_session_back(sessi
     await sessions.end(session, reason="logout")
     assert await sessions.load(token) is None
     assert await sessions.of_account("alice-id") == []
+
+
+ISSUER = "https://sso.example"
+BY_PROVIDER = Identity(ISSUER, "ada", sid="sid-1", secret=b"refresh-token-123")
+
+
+async def test_sessions_of_a_provider_are_found_by_subject_and_by_sid(sessions: Sessions) -> None:
+    _, first = await sessions.create(ALICE, BY_PROVIDER)
+    _, second = await sessions.create(ALICE, Identity(ISSUER, "ada", sid=""))
+    await sessions.create(ALICE, Identity("qr", "device"))
+    assert {each.id for each in await sessions.of_subject(ISSUER, "ada")} == {first.id, second.id}
+    assert [each.id for each in await sessions.of_sid(ISSUER, "sid-1")] == [first.id]
+    assert await sessions.of_sid(ISSUER, "") == []
+    assert await sessions.of_sid("https://other.example", "sid-1") == []
+    assert await sessions.of_subject(ISSUER, "sid-1") == []
+
+
+async def test_what_a_session_keeps_secret_opens_with_its_token_alone(clock: Clock) -> None:
+    store = MemoryStore(clock=clock)
+    sessions = Sessions(store=store, settings=SessionSettings(), events=Events(), clock=clock)
+    token, session = await sessions.create(ALICE, BY_PROVIDER)
+    other, _ = await sessions.create(ALICE, BY_PROVIDER)
+    found = await sessions.secret(session, token)
+    assert found is not None
+    assert found.value == b"refresh-token-123"
+    assert await sessions.secret(session, other) is None
+    kept = await store.get(f"session-secret:{session.id}")
+    assert kept is not None
+    assert b"refresh-token" not in kept.value
+
+
+async def test_a_secret_is_replaced_in_one_step_and_goes_with_its_session(sessions: Sessions) -> None:
+    token, session = await sessions.create(ALICE, BY_PROVIDER)
+    assert await sessions.replace_secret(session, token, b"new", expected_version=1)
+    assert not await sessions.replace_secret(session, token, b"late", expected_version=1)
+    found = await sessions.secret(session, token)
+    assert found is not None
+    assert found.value == b"new"
+    await sessions.end(session, reason="logout")
+    assert await sessions.secret(session, token) is None
+    assert not await sessions.replace_secret(session, token, b"x", expected_version=2)
+
+
+async def test_whoever_watches_a_session_is_told_why_it_ended(sessions: Sessions) -> None:
+    _, session = await sessions.create(ALICE, IDENTITY)
+    heard: list[bytes | None] = []
+    unsubscribe = await sessions.watch(session, heard.append)
+    await sessions.end_account("alice-id", reason="backchannel_logout")
+    assert heard == [b"backchannel_logout"]
+    assert await sessions.seconds_left(session) == 0
+    await unsubscribe()
+
+
+async def test_a_session_that_is_used_elsewhere_lives_on(sessions: Sessions, clock: Clock) -> None:
+    token, session = await sessions.create(ALICE, IDENTITY)
+    assert await sessions.seconds_left(session) == 100
+    clock.now += 60
+    await sessions.load(token)
+    clock.now += 10
+    assert await sessions.seconds_left(session) == 90

@@ -3,16 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..identity import Account as Account
 from ..identity import Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A person's account. Times are Unix seconds."""
-
-    id: str
-    username: str
-    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +43,17 @@ class Accounts(Protocol):
         ``(provider, subject)`` is linked to, created together with its link when unknown. Two callers at once get one
         account.
         """
+        ...
+
+    async def find(self, provider: str, subject: str) -> Account | None:
+        """The account that this identity is linked to, or ``None``."""
+        ...
+
+    async def save(self, account: Account) -> None:
+        """Write username, e-mail address and roles of an account; ``LookupError`` if there is none with its id."""
+
+    async def delete(self, account_id: str) -> bool:
+        """Delete an account with its identities, devices and browsers; ``False`` if there was none."""
         ...
 
     async def link(self, account_id: str, provider: str, subject: str, *, now: float) -> bool:

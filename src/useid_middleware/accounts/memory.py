@@ -7,7 +7,7 @@ from secrets import token_urlsafe
 from ..errors import UnavailableError
 from ..identity import Identity
 from .base import Account, DeviceKey
-from .schema import check_text
+from .schema import check_account, check_text
 
 
 class MemoryAccounts:
@@ -53,6 +53,28 @@ class MemoryAccounts:
         self._links[provider, subject] = account.id
         self._links_of[account.id] = [(now, provider, subject)]
         return account, True
+
+    async def find(self, provider: str, subject: str) -> Account | None:
+        """See :meth:`.base.Accounts.find`."""
+        account_id = self._links.get((provider, subject))
+        return None if account_id is None else self._accounts[account_id]
+
+    async def save(self, account: Account) -> None:
+        """See :meth:`.base.Accounts.save`."""
+        check_account(account)
+        kept = self._account(account.id)
+        self._accounts[account.id] = replace(account, created_at=kept.created_at)
+
+    async def delete(self, account_id: str) -> bool:
+        """See :meth:`.base.Accounts.delete`."""
+        if self._accounts.pop(account_id, None) is None:
+            return False
+        for _, provider, subject in self._links_of.pop(account_id, []):
+            del self._links[provider, subject]
+        for device_id in list(self._devices_of.get(account_id, ())):
+            await self.revoke_device(account_id, device_id, now=0.0)
+        self._browsers.pop(account_id, None)
+        return True
 
     async def link(self, account_id: str, provider: str, subject: str, *, now: float) -> bool:
         """See :meth:`.base.Accounts.link`. ``True`` again for its own identity; ``LookupError`` if no such account."""

@@ -29,9 +29,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
 from ..errors import ConfigurationError, malformed
+from ..identity import Account
 
 #: Bytes of UTF-8 in one text column. A PostgreSQL index entry holds 2,704 bytes, and (provider, subject) is one entry.
 TEXT_LIMIT: Final = 1000
+#: Bytes of UTF-8 of all roles of an account together; no index holds them.
+ROLES_LIMIT: Final = 16_000
 
 metadata: Final = MetaData()
 
@@ -41,6 +44,9 @@ accounts: Final = Table(
     Column("id", Text, primary_key=True),
     Column("username", Text, nullable=False),
     Column("created_at", DOUBLE_PRECISION, nullable=False),
+    Column("email", Text, nullable=False, server_default=text("''")),
+    # One a line, in the order that the app gave them.
+    Column("roles", Text, nullable=False, server_default=text("''")),
 )
 
 
@@ -130,6 +136,13 @@ MIGRATIONS: Final = (
             " FOREIGN KEY (account_id) REFERENCES useid_accounts (id) ON DELETE CASCADE)",
         ),
     ),
+    Migration(
+        2,
+        (
+            "ALTER TABLE useid_accounts ADD COLUMN email TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE useid_accounts ADD COLUMN roles TEXT NOT NULL DEFAULT ''",
+        ),
+    ),
 )
 
 # Any number will do that no other program takes for its advisory lock.
@@ -171,3 +184,12 @@ def check_text(member: str, value: str, *, may_be_empty: bool = False) -> str:
     if not is_storable(value) or not (value or may_be_empty):
         raise malformed(member, f"{0 if may_be_empty else 1} to {TEXT_LIMIT} bytes of UTF-8 without NUL")
     return value
+
+
+def check_account(account: Account) -> tuple[str, str, str]:
+    """Username, e-mail address and roles as columns hold them, or ``malformed_request``."""
+    roles = "\n".join(account.roles)
+    fits = len(roles) <= ROLES_LIMIT and all(is_storable(role) and role and "\n" not in role for role in account.roles)
+    if not fits or len(roles.encode()) > ROLES_LIMIT:
+        raise malformed("roles", f"names without line breaks, {ROLES_LIMIT} bytes of UTF-8 in all")
+    return check_text("username", account.username), check_text("email", account.email, may_be_empty=True), roles

@@ -20,6 +20,7 @@ from .schema import (
     Migration,
     accounts,
     browsers,
+    check_account,
     check_text,
     device_keys,
     identities,
@@ -99,6 +100,21 @@ class SqlAccounts:
             if await self._create(account, provider, subject):
                 return account, True
         return account, False
+
+    async def find(self, provider: str, subject: str) -> Account | None:
+        """See :meth:`.base.Accounts.find`."""
+        return await self._linked_account(_id(provider), _id(subject))
+
+    async def save(self, account: Account) -> None:
+        """See :meth:`.base.Accounts.save`."""
+        username, email, roles = check_account(account)
+        values = {"account": _id(account.id), "new_username": username, "new_email": email, "new_roles": roles}
+        if not await self._write(self._statements.save_account, **values):
+            raise LookupError("no such account")
+
+    async def delete(self, account_id: str) -> bool:
+        """See :meth:`.base.Accounts.delete`."""
+        return await self._write(self._statements.delete_account, account=_id(account_id)) > 0
 
     async def link(self, account_id: str, provider: str, subject: str, *, now: float) -> bool:
         """See :meth:`.base.Accounts.link`. ``True`` again for its own identity; ``LookupError`` if no such account."""
@@ -211,6 +227,12 @@ class _Statements:
             .where(identities.c.provider == bind("provider"), identities.c.subject == bind("subject"))
         )
         self.add_account = insert(accounts)
+        self.save_account = (
+            update(accounts)
+            .where(accounts.c.id == bind("account"))
+            .values(username=bind("new_username"), email=bind("new_email"), roles=bind("new_roles"))
+        )
+        self.delete_account = delete(accounts).where(accounts.c.id == bind("account"))
         self.add_identity = insert(identities).on_conflict_do_nothing()
         self.identities = (
             select(identities.c.provider, identities.c.subject)
@@ -253,7 +275,10 @@ class _Statements:
 
 
 def _account(rows: Sequence[Any]) -> Account | None:
-    return Account(*rows[0]) if rows else None
+    if not rows:
+        return None
+    row = rows[0]
+    return Account(row.id, row.username, row.created_at, row.email, tuple(row.roles.split("\n")) if row.roles else ())
 
 
 def _id(value: str) -> str:

@@ -13,6 +13,7 @@ from .asgi import Headers, Receive, Scope
 T = TypeVar("T")
 
 MAX_BODY: Final = 16 * 1024
+_MAX_FIELDS: Final = 100
 
 
 class Request:
@@ -48,11 +49,15 @@ class Request:
         """A header's value, empty when absent."""
         return self.headers.get(name, b"").decode("latin-1")
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """All query parameters in order; ``malformed_request`` when there are too many."""
+        return parse_pairs(self.scope["query_string"].decode("latin-1"))
+
     def query(self, name: str) -> str:
         """A query parameter, empty when absent; ``malformed_request`` when repeated."""
-        return _single(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True), name)
+        return _single(self.pairs(), name)
 
-    async def body(self) -> bytes:
+    async def body(self, *, limit: int = MAX_BODY) -> bytes:
         """The whole body, or ``body_too_large``."""
         chunks: list[bytes] = []
         size = 0
@@ -62,8 +67,8 @@ class Request:
                 raise RequestError("malformed_request", "the client went away in the middle of the body")
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
-            if size > MAX_BODY:
-                raise RequestError("body_too_large", f"body: expected at most {MAX_BODY} bytes", status_hint=413)
+            if size > limit:
+                raise RequestError("body_too_large", f"body: expected at most {limit} bytes", status_hint=413)
             if not message.get("more_body"):
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)
@@ -82,12 +87,15 @@ class Request:
 
     async def form(self, name: str) -> str:
         """One field of an ``application/x-www-form-urlencoded`` body, empty when absent."""
+        return _single(await self.form_pairs(), name)
+
+    async def form_pairs(self, *, limit: int = MAX_BODY) -> list[tuple[str, str]]:
+        """All fields of such a body in order; a body above ``limit`` bytes is ``body_too_large``."""
         if self.headers.get(b"content-type", b"").partition(b";")[0] != b"application/x-www-form-urlencoded":
             raise RequestError(
                 "unsupported_media_type", "Content-Type: expected application/x-www-form-urlencoded", status_hint=415
             )
-        text = (await self.body()).decode("utf-8", "replace")
-        return _single(parse_qsl(text, keep_blank_values=True), name)
+        return parse_pairs((await self.body(limit=limit)).decode("utf-8", "replace"))
 
     def check_same_site(self) -> None:
         """Refuse what a page of another site sent (Fetch metadata, else ``Origin``); neither header: not a browser."""
@@ -99,6 +107,11 @@ class Request:
             return  # Our own form on a page whose referrer policy hides where it comes from.
         if origin is not None and origin.decode("latin-1") != self.origin:
             raise _cross_site("Origin")
+
+    @property
+    def server_path(self) -> str:
+        """Root path and prefix: what a link on a page of ours begins with."""
+        return self.server.removeprefix(self.origin)
 
     @property
     def app_root(self) -> str:
@@ -145,6 +158,14 @@ _SYSTEMS: Final = (
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
+
+
+def parse_pairs(text: str) -> list[tuple[str, str]]:
+    """``application/x-www-form-urlencoded`` text as pairs."""
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise malformed("parameters", f"at most {_MAX_FIELDS}") from None
 
 
 def _single(pairs: list[tuple[str, Any]], name: str) -> str:

@@ -29,9 +29,15 @@ class Router:
     def __init__(self) -> None:
         self._root = _Node()
         self.routes: list[str] = []
+        self._from_anywhere: set[Handler] = set()
 
-    def add(self, routes: Mapping[str, Handler]) -> None:
-        """Add ``{"POST /session/{id}": handler}``. A route that exists already is a mistake in the program."""
+    def add(self, routes: Mapping[str, Handler], *, from_anywhere: bool = False) -> None:
+        """Add ``{"POST /session/{id}": handler}``. A route that exists already is a mistake in the program.
+
+        ``from_anywhere``: pages of other sites may post there, as OpenID providers do.
+        """
+        if from_anywhere:
+            self._from_anywhere.update(routes.values())
         for route, handler in routes.items():
             method, _, path = route.partition(" ")
             node = self._root
@@ -45,6 +51,10 @@ class Router:
                 raise ValueError(f"two handlers for {route}")
             node.handlers[method] = handler
             self.routes.append(route)
+
+    def is_open(self, handler: Handler) -> bool:
+        """Whether pages of other sites may post to this handler."""
+        return handler in self._from_anywhere
 
     def match(self, method: str, path: str) -> tuple[Handler, dict[str, str]] | None:
         """The handler and the path's variable parts, or ``None``; raises ``method_not_allowed``."""

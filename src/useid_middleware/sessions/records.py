@@ -27,12 +27,22 @@ class Session(Record, frozen=True):
     ip: str = ""
     browser: str = ""
     device_id: str = ""
+    #: The provider's own session (``sid``): ``None`` where no OpenID provider logged this one in.
+    sid: str | None = None
+    roles: tuple[str, ...] = ()
+    #: This login made the account.
+    is_new_account: bool = False
+    has_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A completed login: the session, its secret, and the headers that set the cookie."""
+    """A completed login: the session, its secret, the headers that set the cookie, and where the browser should go.
+
+    ``target`` is empty where nobody said.
+    """
 
     session: Session
     token: str
     headers: Headers
+    target: str = ""

@@ -1,6 +1,7 @@
 """Login sessions: server-side records behind a small cookie.
 
 The cookie holds 32 random bytes; the store is keyed by their SHA-256, so that a copy of the store opens no session.
+What a session keeps secret (the tokens of its OpenID provider) lies beside it, sealed under those bytes.
 """
 
 import secrets
@@ -8,11 +9,12 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from .._codec import RecordType, b64url, is_b64url, replace
+from .._sealing import NONCE_SIZE, SealBroken, seal, unseal
 from ..accounts.base import Account
 from ..events import Events, SessionEnded
 from ..identity import Identity
 from ..settings import SessionSettings
-from ..stores.base import Clock, Store
+from ..stores.base import Clock, Store, Unsubscribe, Versioned
 from .records import Session
 
 _TOKEN_SIZE = 32
@@ -40,7 +42,14 @@ class Sessions:
         self._touch_after = min(60.0, settings.idle_lifetime / 10)
 
     async def create(
-        self, account: Account, identity: Identity, *, ip: str = "", browser: str = ""
+        self,
+        account: Account,
+        identity: Identity,
+        *,
+        ip: str = "",
+        browser: str = "",
+        roles: tuple[str, ...] = (),
+        is_new_account: bool = False,
     ) -> tuple[str, Session]:
         """A new session and its secret, which is told this once."""
         now = self._clock()
@@ -60,10 +69,21 @@ class Sessions:
             ip=ip,
             browser=browser,
             device_id=identity.device_id or "",
+            sid=identity.sid,
+            roles=roles,
+            is_new_account=is_new_account,
+            has_secret=bool(identity.secret),
         )
         indexes = [f"session-account:{account.id}"]
         if session.device_id:
             indexes.append(f"session-device:{session.device_id}")
+        if identity.sid is not None:
+            indexes.append(_subject_index(identity.provider, identity.subject))
+            if identity.sid:
+                indexes.append(_sid_index(identity.provider, identity.sid))
+        if identity.secret:
+            sealed = self._seal(session.id, token, identity.secret)
+            await self._store.put(_secret_key(session.id), sealed, ttl=self._settings.absolute_lifetime)
         await self._store.put(_key(session.id), _records.encode(session), ttl=self._ttl(session), indexes=indexes)
         return token, session
 
@@ -90,10 +110,56 @@ class Sessions:
         """The account's living sessions, newest first."""
         return await self._find(f"session-account:{account_id}")
 
+    async def of_subject(self, issuer: str, subject: str) -> list[Session]:
+        """The living sessions that this issuer opened for this subject, newest first."""
+        return await self._find(_subject_index(issuer, subject))
+
+    async def of_sid(self, issuer: str, sid: str) -> list[Session]:
+        """The living sessions that belong to this session of the issuer's, newest first."""
+        return await self._find(_sid_index(issuer, sid))
+
+    async def secret(self, session: Session, token: str) -> Versioned | None:
+        """What the session keeps secret, opened with its own token; ``None`` when there is nothing (any more)."""
+        found = await self._store.get(_secret_key(session.id)) if session.has_secret else None
+        if found is None:
+            return None
+        try:
+            value = unseal(found.value, secret=token.encode(), purpose=_secret_key(session.id).encode())
+        except SealBroken:
+            return None  # Of another token: not for this caller.
+        return Versioned(value, found.version)
+
+    async def replace_secret(self, session: Session, token: str, value: bytes, *, expected_version: int) -> bool:
+        """Put ``value`` in the secret's place, in one step; ``False`` if it was replaced or dropped meanwhile.
+
+        Whoever watches the session's secret is told.
+        """
+        sealed = self._seal(session.id, token, value)
+        ttl = max(1.0, session.expires_at - self._clock())
+        return await self._store.replace(
+            _secret_key(session.id), sealed, expected_version=expected_version, ttl=ttl, message=b"replaced"
+        )
+
+    async def watch(self, session: Session, callback: Callable[[bytes | None], None]) -> Unsubscribe:
+        """Call back with the reason when the session is ended, or with ``None`` when that may have been missed."""
+        return await self._store.subscribe(_key(session.id), callback)
+
+    async def seconds_left(self, session: Session) -> float:
+        """How long it lives on when nobody uses it; 0.0 when it has ended. Not a use of it."""
+        found = await self._store.get(_key(session.id))
+        if found is None:
+            return 0.0
+        current = _records.decode(found.value)
+        end = min(current.expires_at, current.last_seen_at + self._settings.idle_lifetime)
+        return max(0.0, end - self._clock())
+
     async def end(self, session: Session, *, reason: str) -> bool:
-        """End one session; ``False`` when it had ended already."""
+        """End one session; ``False`` when it had ended already. Pages that watch it learn of it at once."""
         ended = await self._store.delete(_key(session.id))
+        if session.has_secret:
+            await self._store.delete(_secret_key(session.id))
         if ended:
+            await self._store.publish(_key(session.id), reason.encode())
             await self._events.emit(SessionEnded(self._clock(), session.account_id, session.id, reason))
         return ended
 
@@ -115,6 +181,10 @@ class Sessions:
         sessions = [_records.decode(found.value) for found in values if found is not None]
         return sorted((s for s in sessions if self._alive(s, now)), key=lambda s: s.created_at, reverse=True)
 
+    def _seal(self, session_id: str, token: str, value: bytes) -> bytes:
+        nonce = self._random_bytes(NONCE_SIZE)
+        return seal(value, secret=token.encode(), purpose=_secret_key(session_id).encode(), nonce=nonce)
+
     def _alive(self, session: Session, now: float) -> bool:
         return now < session.expires_at and now < session.last_seen_at + self._settings.idle_lifetime
 
@@ -128,3 +198,20 @@ def _session_id(token: str) -> str:
 
 def _key(session_id: str) -> str:
     return f"session:{session_id}"
+
+
+def _secret_key(session_id: str) -> str:
+    return f"session-secret:{session_id}"
+
+
+def _subject_index(issuer: str, subject: str) -> str:
+    return f"session-subject:{_digest(issuer, subject)}"
+
+
+def _sid_index(issuer: str, sid: str) -> str:
+    return f"session-sid:{_digest(issuer, sid)}"
+
+
+def _digest(issuer: str, name: str) -> str:
+    """Names come from outside, at any length; an issuer holds no NUL, so no two pairs read alike."""
+    return b64url(sha256(f"{issuer}\0{name}".encode()).digest())
