@@ -21,20 +21,23 @@ SOURCES = {
 
 #: Where each library may be imported: one folder or module, so that replacing it touches one place.
 PLACES = {
+    "authlib": ("oidc/client.py", "oidc/calls.py"),
+    "cryptography": ("_sealing.py", "oidc/core/", "emulation/provider/"),
     # The demo serves the checkout's example.
     "example_app": ("cli.py",),
-    "httpx2": ("emulation/phone/",),
+    "httpx2": ("oidc/network.py", "oidc/http_auth.py", "emulation/"),
+    "joserfc": ("oidc/core/", "oidc/keygen.py", "emulation/provider/"),
     "msgspec": ("_codec.py",),
     # The server verifies and the emulated phone signs.
     "nacl": ("qr/core/", "emulation/phone/"),
-    "pydantic": ("settings.py",),
-    "pydantic_settings": ("settings.py",),
+    "pydantic": ("settings/",),
+    "pydantic_settings": ("settings/",),
     "redis": ("stores/redis",),
     "segno": ("qr/",),
     "sqlalchemy": ("accounts/",),
     "sse_starlette": ("http/",),
     "starlette": ("sessions/",),
-    "uvicorn": ("cli.py",),
+    "uvicorn": ("cli.py", "emulation/provider/commands.py"),
 }
 
 #: Needed without being imported: SQLAlchemy loads its drivers by name, redis-py its faster parser when it is there.

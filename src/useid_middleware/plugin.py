@@ -1,50 +1,49 @@
-"""The composition root: settings become services, services become routes, routes stand in front of the app.
-
-:class:`UseID` holds the services of one process, :class:`UseIDMiddleware` puts them around an ASGI app,
-:class:`UseIDRouter` serves them below a mount point, and :func:`login` / :func:`logout` are for the host app's own
-handlers.
-"""
+"""The composition root: settings become services, services become routes."""
 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote, urlencode
 
 from .accounts import create_accounts
 from .accounts.base import Accounts
-from .errors import AuthenticationError, ConfigurationError, RefusedError, UseIDError
-from .events import Events, LoginCompleted, LoginFailed, LoginSucceeded
-from .http.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
-from .http.lifespan import Lifespan
-from .http.requests import Request, browser_name
-from .http.responses import error_response
-from .http.routing import Handler, Router, not_found
+from .errors import ConfigurationError
+from .events import Answered, Events
+from .http.asgi import ASGIApp, Headers, Receive, Scope
+from .http.requests import Request
+from .http.responses import error_response, redirect
+from .http.routing import Handler, Router
 from .http.sse import EventStreams
 from .identity import Identity
+from .oidc.mount import OIDC
 from .qr.device_routes import DeviceRoutes
 from .qr.devices import DeviceService
 from .qr.pages import PageRoutes
 from .qr.routes import QRRoutes
 from .qr.service import Locate, QRService
-from .sessions.auth import AnonymousUser, Credentials, User, current_session
-from .sessions.records import Login, Session
-from .sessions.routes import SESSION_COOKIE, SessionRoutes
+from .sessions.auth import AnonymousUser, Credentials, TokenSource, User, login_required
+from .sessions.cookie import SESSION_COOKIE
+from .sessions.login import Logins
+from .sessions.records import Login
+from .sessions.routes import SessionRoutes
 from .sessions.service import Sessions
 from .settings import Settings
 from .stores import create_store
 from .stores.base import Clock, Store
 from .stores.limits import Limits
+from .widget.routes import WidgetRoutes
 
-_ANONYMOUS = AnonymousUser()
-_NO_CREDENTIALS = Credentials(None)
+ANONYMOUS = AnonymousUser()
+NO_CREDENTIALS = Credentials(None)
 
 
 class UseID:
     """The services of one process.
 
     ``clock`` and ``random_bytes`` are for tests; ``locate`` names the place of an IP address for the phone to show;
-    ``store`` and ``accounts`` take the place of those that the settings name.
+    ``store`` and ``accounts`` take the place of those that the settings name, ``transport`` (of httpx2) that of the
+    network to OpenID providers.
     """
 
     def __init__(
@@ -57,6 +56,7 @@ class UseID:
         clock: Clock = time.time,
         locate: Locate = lambda ip: "",
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        transport: object = None,
     ) -> None:
         self.settings = settings = settings if settings is not None else Settings()
         self.events = events = events if events is not None else Events()
@@ -67,16 +67,56 @@ class UseID:
         )
         self.streams = EventStreams(retry=settings.sse.retry, adapter=_stream_adapter(settings))
         self.router = Router()
+        self._logins = Logins(
+            accounts=accounts,
+            sessions=self.sessions,
+            events=events,
+            clock=clock,
+            absolute_lifetime=settings.sessions.absolute_lifetime,
+            authenticate=self.authenticate,
+        )
+        self._protected = settings.protected if settings.paths.login else ()
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = asyncio.Lock()
-        self._mount(locate, random_bytes)
+        self._opening: list[Callable[[], Awaitable[None]]] = [self.store.open, self.accounts.open]
+        self._closing: list[Callable[[], Awaitable[None]]] = [self.store.close, self.accounts.close]
+        #: OpenID Connect, where a provider is configured.
+        self.oidc: OIDC | None = None
+        self._tokens: TokenSource | None = None
+        self._mount(locate, random_bytes, transport)
 
-    def _mount(self, locate: Locate, random_bytes: Callable[[int], bytes]) -> None:
+    def _mount(self, locate: Locate, random_bytes: Callable[[int], bytes], transport: object) -> None:
         """One block a feature; a further way to log in adds one here."""
         store, accounts, events, settings, clock = self.store, self.accounts, self.events, self.settings, self._clock
         limits = Limits(store=store, settings=settings)
-        self.router.add(self._for_users(SessionRoutes(sessions=self.sessions, settings=settings).routes()))
+        leave, begin, logout_targets, providers = None, None, None, {}
+        if settings.oidc.providers:
+            oidc = OIDC(
+                store=store,
+                accounts=accounts,
+                sessions=self.sessions,
+                events=events,
+                limits=limits,
+                settings=settings,
+                clock=clock,
+                complete_login=self.complete_login,
+                random_bytes=random_bytes,
+                transport=transport,
+            )
+            self.oidc, self._tokens = oidc, oidc.tokens
+            self._opening.append(oidc.start)
+            self._closing.insert(0, oidc.close)
+            leave, begin, logout_targets, providers = oidc.leave, oidc.begin, oidc.logout_targets, oidc.labels
+            self.router.add(self._for_users(oidc.routes()))
+            self.router.add(oidc.routes_from_anywhere(), from_anywhere=True)
+        sessions = SessionRoutes(
+            sessions=self.sessions, settings=settings, events=events, streams=self.streams, clock=clock, leave=leave
+        )
+        self.router.add(self._for_users(sessions.routes()))
+        widget = WidgetRoutes(settings=settings, providers=providers, begin=begin, logout_targets=logout_targets)
+        self.router.add(widget.routes())
+        self.router.add(self._for_users(widget.routes_for_users()))
         if settings.qr.enabled:
             logins = QRService(
                 store=store,
@@ -135,8 +175,8 @@ class UseID:
                 return
             if self._loop is not None:
                 await self.stop()  # Another event loop had them: a test client makes one for each block.
-            await self.store.open()
-            await self.accounts.open()
+            for open_it in self._opening:
+                await open_it()
             self.streams.reopen()
             self._loop = asyncio.get_running_loop()
 
@@ -145,11 +185,11 @@ class UseID:
         self._loop = None
         self._starting = asyncio.Lock()  # A lock belongs to the event loop that first waits for it.
         self.streams.drain()
-        await self.store.close()
-        await self.accounts.close()
+        for close in self._closing:
+            await close()
 
-    async def load_session(self, scope: Scope) -> Session | None:
-        """The login session that the request's cookie (or, where allowed, bearer token) opens."""
+    def _session_token(self, scope: Scope) -> str | None:
+        """What the request's cookie (or, where allowed, its bearer token) says to open a session."""
         headers: Headers = scope["headers"]
         token = None
         for name, _ in headers:
@@ -160,7 +200,7 @@ class UseID:
             authorization = dict(headers).get(b"authorization", b"").decode("latin-1")
             if authorization[:7].lower() == "bearer ":
                 token = authorization[7:].strip()
-        return await self.sessions.load(token) if token else None
+        return token or None
 
     def is_secure(self, scope: Scope) -> bool:
         """Whether the browser speaks https with us."""
@@ -168,34 +208,17 @@ class UseID:
             return self.settings.origin.startswith("https:")
         return scope.get("scheme") in ("https", "wss")
 
-    async def complete_login(self, request: Request, identity: Identity) -> Login:
+    async def complete_login(
+        self, request: Request, identity: Identity, target: str = "", *, new_target: str = ""
+    ) -> Login:
         """The end of every feature's flow: a proven identity becomes a login session."""
-        return await self.log_in(request.scope, identity)
+        return await self.log_in(request.scope, identity, target=target, new_target=new_target)
 
-    async def log_in(self, scope: Scope, identity: Identity) -> Login:
-        """Ask the listeners, find or make the account, end the old session, begin a new one under a new id."""
-        now = self._clock()
-        client = scope.get("client")
-        ip = client[0] if client else ""
-        try:
-            await self.events.emit(LoginSucceeded(now, identity, ip))
-            account, _ = await self.accounts.resolve(identity, now=now)
-        except RefusedError as error:
-            await self.events.emit(LoginFailed(now, error.code, identity.provider))
-            raise
-        except LookupError:
-            raise AuthenticationError("login_refused", "the account of this login does not exist any more") from None
-        if not isinstance(scope.get("auth"), Credentials):
-            await self.authenticate(scope)
-        previous = current_session(scope)
-        if previous is not None:
-            await self.sessions.end(previous, reason="rotated")
-        user_agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")
-        token, session = await self.sessions.create(account, identity, ip=ip, browser=browser_name(user_agent))
-        await self.events.emit(LoginCompleted(now, account.id, session.id, session.level, identity.provider))
-        max_age = int(self.settings.sessions.absolute_lifetime)
-        cookie = SESSION_COOKIE.set(token, secure=self.is_secure(scope), max_age=max_age)
-        return Login(session, token, [cookie])
+    async def log_in(self, scope: Scope, identity: Identity, *, target: str = "", new_target: str = "") -> Login:
+        """See :meth:`.sessions.login.Logins.log_in`."""
+        return await self._logins.log_in(
+            scope, identity, secure=self.is_secure(scope), target=target, new_target=new_target
+        )
 
     async def answer(self, scope: Scope, receive: Receive, *, path: str, prefix: str) -> ASGIApp | None:
         """The response to a request for ``path`` below ``prefix``, still to be sent; ``None`` where there is no route.
@@ -207,17 +230,39 @@ class UseID:
             return None
         handler, params = found
         request = Request(scope, receive, prefix=prefix, origin=self.settings.origin, params=params)
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD") and not self.router.is_open(handler):
             request.check_same_site()
-        return await handler(request)
+        try:
+            return await handler(request)
+        except Answered as answered:
+            return answered.response
+
+    def is_protected(self, scope: Scope) -> bool:
+        """Whether this page of the host app is for logged-in users, and nobody is logged in."""
+        if not self._protected or scope["user"].is_authenticated:
+            return False
+        path = route_path(scope)
+        return any(path == page or path.startswith(page.rstrip("/") + "/") for page in self._protected)
+
+    def send_to_login(self, scope: Scope) -> ASGIApp:
+        """The answer to an anonymous request for a protected page: a browser is led to the login, a program is told."""
+        headers = dict(scope["headers"])
+        if scope["method"] not in ("GET", "HEAD") or b"text/html" not in headers.get(b"accept", b""):
+            return error_response(login_required())
+        query = scope["query_string"].decode("latin-1")
+        here = scope.get("root_path", "") + quote(route_path(scope)) + (f"?{query}" if query else "")
+        prefix = scope.get("root_path", "") + self.settings.prefix
+        return redirect(f"{prefix}{self.settings.paths.login}?{urlencode({'return': here})}")
 
     async def authenticate(self, scope: Scope) -> None:
         """Fill ``scope["user"]`` and ``scope["auth"]``."""
-        session = await self.load_session(scope)
-        if session is None:
-            scope["user"], scope["auth"] = _ANONYMOUS, _NO_CREDENTIALS
+        token = self._session_token(scope)
+        session = await self.sessions.load(token) if token is not None else None
+        if session is None or token is None:
+            scope["user"], scope["auth"] = ANONYMOUS, NO_CREDENTIALS
         else:
-            scope["user"], scope["auth"] = User(session), Credentials(session)
+            scope["user"] = User(session)
+            scope["auth"] = Credentials(session, token=token, source=self._tokens)
 
 
 def _stream_adapter(settings: Settings) -> Callable[[ASGIApp], ASGIApp] | None:
@@ -231,141 +276,6 @@ def _stream_adapter(settings: Settings) -> Callable[[ASGIApp], ASGIApp] | None:
     return EventSourceAdapter
 
 
-class _Exchange:
-    """One request of the host app: its ``send``, and what :func:`login` and :func:`logout` find in the scope."""
-
-    __slots__ = ("_send", "headers", "useid")
-
-    def __init__(self, useid: UseID, send: Send) -> None:
-        self.useid = useid
-        self.headers: Headers = []
-        self._send = send
-
-    async def send(self, message: Message) -> None:
-        if self.headers and message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *self.headers]
-        await self._send(message)
-
-
-class UseIDMiddleware:
-    """Every way to log in, in front of any ASGI app.
-
-    ``UseIDMiddleware(app, settings=…, events=…)`` or ``Middleware(UseIDMiddleware, settings=…)``. A ready
-    :class:`UseID` may be given instead; with ``routes=False`` it fills ``scope["user"]`` and ``scope["auth"]`` alone,
-    for apps that mount :class:`UseIDRouter` themselves.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings | None = None,
-        events: Events | None = None,
-        *,
-        useid: UseID | None = None,
-        routes: bool = True,
-    ) -> None:
-        self.app = app
-        self.useid = useid or UseID(settings, events)
-        self._prefix = self.useid.settings.prefix
-        self._below = self._prefix + "/" if routes else None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        kind = scope["type"]
-        if kind == "lifespan":
-            useid = self.useid
-            lifespan = Lifespan(self.app, start=useid.start, stop=useid.stop, drain=useid.streams.drain)
-            await lifespan(scope, receive, send)
-            return
-        if kind not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        useid = self.useid
-        try:
-            if not useid.is_running:
-                await useid.start()
-            if kind == "http" and self._below is not None:
-                path = route_path(scope)
-                if path.startswith(self._below):
-                    below = path[len(self._prefix) :]
-                    response = await useid.answer(scope, receive, path=below, prefix=self._prefix)
-                    if response is not None:
-                        await response(scope, receive, send)
-                        return
-            await useid.authenticate(scope)
-        except UseIDError as error:
-            if kind == "http":
-                await error_response(error)(scope, receive, send)
-            else:
-                await _close_websocket(receive, send)
-            return
-        if kind == "websocket":
-            await self.app(scope, receive, send)
-            return
-        exchange = _Exchange(useid, send)
-        scope["useid"] = exchange
-        await self.app(scope, receive, exchange.send)
-
-
-class UseIDRouter:
-    """The routes alone, to mount: ``Mount("/auth", app=UseIDRouter(useid))``; the prefix is the mount point."""
-
-    def __init__(self, useid: UseID) -> None:
-        self.useid = useid
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI. A mounted app's lifespan does not run; the services start with the first request."""
-        if scope["type"] != "http":
-            await _close_websocket(receive, send)
-            return
-        try:
-            if not self.useid.is_running:
-                await self.useid.start()
-            response = await self.useid.answer(scope, receive, path=route_path(scope), prefix="")
-            if response is None:
-                raise not_found()
-            await response(scope, receive, send)
-        except UseIDError as error:
-            await error_response(error)(scope, receive, send)
-
-
-class HasScope(Protocol):
-    """A request object of a framework."""
-
-    @property
-    def scope(self) -> Any:
-        """The ASGI scope."""
-
-
-async def login(request: HasScope, identity: Identity) -> Session:
-    """Log a user of the host app in (after its own password check, say); the response sets the cookie.
-
-    Raises :class:`~.errors.RefusedError` when a listener refuses.
-    """
-    exchange = _exchange(request)
-    made = await exchange.useid.log_in(request.scope, identity)
-    request.scope["user"], request.scope["auth"] = User(made.session), Credentials(made.session)
-    exchange.headers = made.headers
-    return made.session
-
-
-async def logout(request: HasScope) -> None:
-    """End the request's session, if there is one; the response removes the cookie."""
-    exchange = _exchange(request)
-    session = current_session(request.scope)
-    if session is not None:
-        await exchange.useid.sessions.end(session, reason="logout")
-    request.scope["user"], request.scope["auth"] = _ANONYMOUS, _NO_CREDENTIALS
-    exchange.headers = [SESSION_COOKIE.clear(secure=exchange.useid.is_secure(request.scope))]
-
-
-def _exchange(request: HasScope) -> _Exchange:
-    exchange = request.scope.get("useid")
-    if not isinstance(exchange, _Exchange):
-        raise ConfigurationError("login() and logout() need UseIDMiddleware around the app that calls them")
-    return exchange
-
-
 def route_path(scope: Scope) -> str:
     """The path below the root path, whether or not the server left that in it (servers and frameworks differ)."""
     path: str = scope["path"]
@@ -373,8 +283,3 @@ def route_path(scope: Scope) -> str:
     if root_path and path.startswith(root_path + "/"):
         return path[len(root_path) :]
     return path
-
-
-async def _close_websocket(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.close", "code": 1013})

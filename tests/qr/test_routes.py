@@ -313,7 +313,7 @@ async def test_another_media_type_is_415(world: World, path: str, media_type: st
         ("GET", "/approve", "POST"),
         ("PATCH", "/reject", "POST"),
         ("OPTIONS", "/devices", "GET, HEAD"),
-        ("GET", "/logout", "POST"),
+        ("DELETE", "/logout", "GET, HEAD, POST"),
         ("POST", "/widget/useid-login.js", "GET, HEAD"),
     ],
 )

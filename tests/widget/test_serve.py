@@ -10,9 +10,12 @@ from useid_middleware.widget.serve import (
     ASSETS,
     LOGIN_POLICY,
     PlainState,
+    Way,
     WidgetFiles,
     choose_language,
     login_page,
+    logout_page,
+    logout_policy,
     plain_page,
     plain_policy,
 )
@@ -136,10 +139,71 @@ def test_the_login_page_needs_nothing_inline(lang: str) -> None:
     assert (element["server"], element["return-url"], element["heartbeat"]) == ("/app/auth", "/orders", "15")
 
 
-def test_the_login_page_preloads_every_module() -> None:
+def test_the_login_page_preloads_the_modules_that_it_needs_and_no_others(widget: WidgetFiles) -> None:
+    needed, found = {"useid-login.js"}, {"useid-login.js"}
+    while found:
+        body = widget.find_asset(found.pop())[2]
+        found |= {target.decode() for target in re.findall(rb'from "\./([^"]+)"', body)} - needed
+        needed |= found
     links = Document(login_page(server="/auth", app_name="Acme")).find("link")
-    preloaded = {link["href"] for link in links if link["rel"] == "modulepreload"}
-    assert preloaded == {f"/auth/widget/{name}" for name in ASSETS if name.endswith(".js")}
+    preloaded = [link["href"] for link in links if link["rel"] == "modulepreload"]
+    assert sorted(preloaded, key=str) == sorted(f"/auth/widget/{name}" for name in needed)
+
+
+WAYS = (Way("Acme ID", "/auth/login?provider=acme&return=%2Forders"), Way(NASTY, NASTY))
+
+
+@pytest.mark.parametrize(("lang", "label"), [("en", "Log in with Acme ID"), ("de", "Mit Acme ID anmelden")])
+def test_the_login_page_offers_the_other_ways_as_links_before_the_card(lang: str, label: str) -> None:
+    document = Document(login_page(server="/auth", app_name="Acme", ways=WAYS, lang=lang))
+    assert [link["href"] for link in document.find("a")] == [way.address for way in WAYS]
+    assert label in document.text
+    assert len(document.find("script")) == 1
+    names = [tag for tag, _ in document.tags]
+    assert names.index("nav") < names.index("useid-login")
+    assert document.find("nav")[0]["aria-label"] in ("Other ways to log in", "Weitere Wege zur Anmeldung")
+
+
+def test_a_login_page_with_one_kind_of_way_divides_nothing() -> None:
+    only_providers = Document(login_page(server="/auth", app_name="Acme", ways=WAYS, with_phone=False))
+    assert only_providers.find("useid-login") == only_providers.find("script") == only_providers.find("noscript") == []
+    assert only_providers.find("nav") == [{"class": "ways", "aria-label": "Log in to Acme"}]
+    only_phone = Document(login_page(server="/auth", app_name="Acme"))
+    assert only_phone.find("nav") == []
+    for document in (only_providers, only_phone):
+        assert {"class": "or"} not in document.find("p")
+    assert {"class": "or"} in Document(login_page(server="/auth", app_name="Acme", ways=WAYS)).find("p")
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_the_logout_page_asks_with_a_form_and_offers_the_way_back(lang: str) -> None:
+    document = Document(
+        logout_page(
+            server="/auth", app_name=NASTY, lang=lang, username=NASTY, action="/auth/logout?a=1&b=2", landing="/home"
+        )
+    )
+    assert document.find("form") == [{"method": "post", "action": "/auth/logout?a=1&b=2"}]
+    assert [link["href"] for link in document.find("a")] == ["/home"]
+    assert document.find("script") == []
+    assert document.text.count(NASTY) == 3
+    assert document.find("html")[0]["lang"] == lang
+
+
+def test_the_logout_page_asks_in_both_languages_and_knows_people_without_a_name() -> None:
+    pages = [
+        Document(logout_page(server="/auth", app_name="Acme", lang=lang, username=name, action="/auth/logout"))
+        for lang, name in (("en", "ada"), ("de", "ada"), ("en", ""))
+    ]
+    assert "Log out of Acme?" in pages[0].text
+    assert "You are logged in as ada ." in pages[0].text
+    assert "Von Acme abmelden?" in pages[1].text
+    assert "logged in as" not in pages[2].text
+
+
+def test_the_logout_policy_allows_the_redirect_to_the_provider() -> None:
+    policy = logout_policy(["https://op.example"])
+    assert "form-action 'self' https://op.example;" in policy
+    assert "script-src" not in policy
 
 
 def test_without_scripts_the_login_page_offers_a_form() -> None:

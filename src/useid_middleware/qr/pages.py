@@ -1,17 +1,16 @@
-"""The pages of the login: the one with the widget, and the ones that do without JavaScript."""
+"""The pages of the device switch for browsers without JavaScript."""
 
 from math import ceil
 from typing import Final, cast
 
-from ..errors import RequestError, UseIDError
+from ..errors import UseIDError
 from ..http.asgi import ASGIApp
-from ..http.redirects import check_redirect
 from ..http.requests import Request
-from ..http.responses import Asset, html_response, redirect
+from ..http.responses import html_response, redirect
 from ..http.routing import Handler
 from ..settings import Settings
 from ..stores.base import Clock
-from ..widget.serve import LOGIN_POLICY, PlainState, WidgetFiles, choose_language, login_page, plain_page, plain_policy
+from ..widget.serve import PlainState, choose_language, plain_page, plain_policy
 from .core.session import State
 from .routes import QRRoutes
 
@@ -43,53 +42,21 @@ class PageRoutes:
         self._qr = qr
         self._settings = settings
         self._clock = clock
-        self._files = WidgetFiles()
         self._plain_policy = plain_policy(settings.redirect_origins)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
         return {
-            "GET /login": self.login,
-            "GET /widget/{file}": self.asset,
-            "GET /widget/locales/{file}": self.locale,
             "POST /plain": self.start_plain,
             "GET /plain/{id}": self.show_plain,
             "POST /plain/{id}": self.finish_plain,
         }
 
-    async def login(self, request: Request) -> ASGIApp:
-        """The default login page. A ``return`` that leads elsewhere is dropped: the person still wants to log in."""
-        return_url = request.query("return")
-        try:
-            check_redirect(return_url, origin=request.origin, allowed_origins=self._settings.redirect_origins)
-        except RequestError:
-            return_url = ""
-        page = login_page(
-            server=_path(request),
-            app_name=self._settings.app_name,
-            return_url=return_url,
-            lang=_language(request),
-            heartbeat=self._settings.sse.heartbeat,
-        )
-        return html_response(page, content_security_policy=LOGIN_POLICY)
-
-    async def asset(self, request: Request) -> ASGIApp:
-        """A file of the widget."""
-        return self._asset(request, request.params["file"])
-
-    async def locale(self, request: Request) -> ASGIApp:
-        """The widget's texts in one language."""
-        return self._asset(request, f"locales/{request.params['file']}")
-
-    def _asset(self, request: Request, name: str) -> ASGIApp:
-        status, headers, body = self._files.find_asset(name, request.headers.get(b"if-none-match"))
-        return Asset(status, body, headers=headers)
-
     async def start_plain(self, request: Request) -> ASGIApp:
         """A new session for a browser without JavaScript."""
         return_url = await request.form("returnUrl")
         current, headers = await self._qr.start(request, app_name="", return_url=return_url)
-        return redirect(f"{_path(request)}/plain/{current.record.id}", headers=headers)
+        return redirect(f"{request.server_path}/plain/{current.record.id}", headers=headers)
 
     async def show_plain(self, request: Request) -> ASGIApp:
         """The state of things, again every few seconds."""
@@ -99,17 +66,17 @@ class PageRoutes:
         """Claim, with the code if one is asked for, and go where the person wanted to go."""
         code = await request.form("code")
         try:
-            _, target, headers = await self._qr.finish(request, code=code)
+            login, headers = await self._qr.finish(request, code=code)
         except UseIDError as error:
             return await self._show(request, error)
-        return redirect(target, headers=headers)
+        return redirect(login.target, headers=headers)
 
     async def _show(self, request: Request, error: UseIDError | None = None) -> ASGIApp:
-        language = _language(request)
+        language = choose_language(request.header(b"accept-language"))
         texts = _ERRORS[language]
         message = texts.get(error.code, "").format(left=error.details.get("attemptsLeft", 0)) if error else ""
         status = error.status_hint if error else 200
-        server, session_id = _path(request), request.params["id"]
+        server, session_id = request.server_path, request.params["id"]
         state, link, code_required, seconds_left, return_url = State.EXPIRED, "", False, 0, ""
         try:
             current = await self._qr.look(request)
@@ -136,11 +103,3 @@ class PageRoutes:
             lang=language,
         )
         return html_response(page, status=status, content_security_policy=self._plain_policy)
-
-
-def _path(request: Request) -> str:
-    return request.server.removeprefix(request.origin)
-
-
-def _language(request: Request) -> str:
-    return choose_language(request.header(b"accept-language"))

@@ -30,8 +30,8 @@ from .service import Answer, QRService
 BROWSER_COOKIE: Final = Cookie("useid-browser")
 _SECRET_SIZE: Final = 32
 
-#: Makes a login session of a proven identity; the plugin injects it.
-CompleteLogin = Callable[[Request, Identity], Awaitable[Login]]
+#: Makes a login session of a proven identity that wants to go to this address; the plugin injects it.
+CompleteLogin = Callable[[Request, Identity, str], Awaitable[Login]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +190,10 @@ class QRRoutes:
     async def claim(self, request: Request) -> ASGIApp:
         """The desktop fetches its login."""
         body = await request.json(_claim, default=b"{}")
-        login, target, headers = await self.finish(request, code=body.code)
+        login, headers = await self.finish(request, code=body.code)
         session = login.session
         answer: dict[str, object] = {
-            "redirectTo": target,
+            "redirectTo": login.target,
             "userId": session.account_id,
             "username": session.username,
             "acr": session.level.name,
@@ -203,17 +203,18 @@ class QRRoutes:
             answer |= {"sessionToken": login.token, "expiresAt": timestamp(session.expires_at)}
         return json_response(answer, headers=headers)
 
-    async def finish(self, request: Request, *, code: str) -> tuple[Login, str, Headers]:
-        """Claim and log in: the login, where to go, and the headers that set the cookies."""
+    async def finish(self, request: Request, *, code: str) -> tuple[Login, Headers]:
+        """Claim and log in: the login, and the headers that set the cookies."""
         digits = core.check_code_format(code)
         secret = self._required_secret(request)
         claimed = await self._service.claim(request.params["id"], secret, code=digits, ip=request.ip)
-        login = await self._complete_login(request, claimed.identity)
+        target = claimed.return_to or request.app_root + self._settings.landing_page
+        login = await self._complete_login(request, claimed.identity, target)
         headers = list(login.headers)
         if claimed.remember:
             lifetime = int(self._settings.qr.known_browser_lifetime)
             headers.append(BROWSER_COOKIE.set(secret, secure=request.secure, max_age=lifetime))
-        return login, claimed.return_to or request.app_root + self._settings.landing_page, headers
+        return login, headers
 
     async def qr_svg(self, request: Request) -> ASGIApp:
         """The QR code of this moment as a picture, for pages without script."""

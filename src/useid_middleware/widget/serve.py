@@ -1,11 +1,12 @@
-"""The widget's files and the two pages around it, as plain values: no I/O after construction, no framework.
+"""The widget's files and the pages around it, as plain values: no I/O after construction, no framework.
 
 Files are read once. Their addresses carry no version, and the modules import each other, so a browser must not mix
 files of two releases: every use is revalidated against a strong ETag (a 304 without a body). That makes upgrades safe.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import Final, Literal, TypeAlias
@@ -16,7 +17,7 @@ PlainState: TypeAlias = Literal["waiting", "scanned", "approved", "rejected", "e
 _JAVASCRIPT: Final = b"text/javascript; charset=utf-8"
 _CSS: Final = b"text/css; charset=utf-8"
 
-#: Below ``{prefix}/widget/``: all there is. The order is the one in which a browser needs them.
+#: Below ``{prefix}/widget/``: all there is.
 ASSETS: Final = {
     "useid-login.js": _JAVASCRIPT,
     "useid-login.css": _CSS,
@@ -27,7 +28,15 @@ ASSETS: Final = {
     "view.js": _JAVASCRIPT,
     "locales/en.js": _JAVASCRIPT,
     "locales/de.js": _JAVASCRIPT,
+    "useid-session.js": _JAVASCRIPT,
+    "session-monitor.js": _JAVASCRIPT,
+    "silent-result.js": _JAVASCRIPT,
 }
+
+#: The modules of the login page, in the order in which a browser needs them.
+_LOGIN_MODULES: Final = (
+    "useid-login.js", "qr-auth.js", "follow.js", "request.js", "qrcode.js", "view.js", "locales/en.js", "locales/de.js",
+)  # fmt: skip
 
 #: For the login page: our own scripts and style, calls to our own server, no markup sinks, not in anybody's frame.
 LOGIN_POLICY: Final = (
@@ -47,6 +56,11 @@ def plain_policy(form_targets: Iterable[str] = ()) -> str:
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
         f"form-action {targets}; frame-ancestors 'none'"
     )
+
+
+def logout_policy(form_targets: Iterable[str] = ()) -> str:
+    """For the logout page; ``form_targets`` are the origins of the providers' own logouts, to which it goes on."""
+    return plain_policy(form_targets)
 
 
 class WidgetFiles:
@@ -85,6 +99,9 @@ def _matches(if_none_match: bytes, etag: bytes) -> bool:
 _TEXTS: Final[dict[str, dict[str, str]]] = {
     "en": {
         "login": "Log in to {app}",
+        "with": "Log in with {way}",
+        "ways": "Other ways to log in",
+        "or": "or",
         "no_script": "Log in without JavaScript",
         "no_script_why": "The QR code on this page is drawn by JavaScript, which is switched off.",
         "title": "Log in with your phone",
@@ -109,9 +126,17 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "refresh": "Get a new code",
         "again": "Check now",
         "left": "Expires in {time}",
+        "logout": "Log out of {app}?",
+        "logout_who": "You are logged in as {name}.",
+        "logout_more": "If you logged in at a login provider, your session there ends as well.",
+        "leave": "Log out",
+        "stay": "Stay logged in",
     },
     "de": {
         "login": "Bei {app} anmelden",
+        "with": "Mit {way} anmelden",
+        "ways": "Weitere Wege zur Anmeldung",
+        "or": "oder",
         "no_script": "Ohne JavaScript anmelden",
         "no_script_why": "Der QR-Code auf dieser Seite wird mit JavaScript gezeichnet, und das ist ausgeschaltet.",
         "title": "Mit dem Smartphone anmelden",
@@ -136,6 +161,11 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "refresh": "Neuen Code holen",
         "again": "Jetzt nachsehen",
         "left": "Läuft ab in {time}",
+        "logout": "Von {app} abmelden?",
+        "logout_who": "Sie sind angemeldet als {name}.",
+        "logout_more": "Wenn Sie sich bei einem Anmeldedienst angemeldet haben, endet auch Ihre Sitzung dort.",
+        "leave": "Abmelden",
+        "stay": "Angemeldet bleiben",
     },
 }
 
@@ -154,21 +184,46 @@ def choose_language(accept_language: str) -> str:
     return next((tag for quality, tag in ranked if quality > 0 and tag in _TEXTS), "en")
 
 
-def login_page(*, server: str, app_name: str, return_url: str = "", lang: str = "en", heartbeat: float = 15) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to log in that is a link: what it is called, and where it leads."""
+
+    label: str
+    address: str
+
+
+def login_page(
+    *,
+    server: str,
+    app_name: str,
+    return_url: str = "",
+    lang: str = "en",
+    heartbeat: float = 15,
+    ways: Sequence[Way] = (),
+    with_phone: bool = True,
+) -> bytes:
     """The default login page. ``server`` is root path and prefix; send it with :data:`LOGIN_POLICY`."""
     text = _TEXTS.get(lang, _TEXTS["en"])
-    preloads = "".join(
-        f'<link rel="modulepreload" href="{escape(server)}/widget/{name}">\n'
-        for name, kind in ASSETS.items()
-        if kind == _JAVASCRIPT
+    preloads = "".join(f'<link rel="modulepreload" href="{escape(server)}/widget/{name}">\n' for name in _LOGIN_MODULES)
+    choice = "".join(
+        f'<li><a class="button" href="{escape(way.address)}">{text["with"].format(way=escape(way.label))}</a></li>\n'
+        for way in ways
     )
-    return _document(
+    label = text["ways"] if with_phone else text["login"].format(app=escape(app_name))
+    links = f'<nav class="ways" aria-label="{label}"><ul>\n{choice}</ul></nav>\n' if ways else ""
+    if not with_phone:
+        return document(
+            server=server, app_name=app_name, lang=lang, head="", body=f'<div class="card">\n{links}</div>\n'
+        )
+    if ways:
+        links += f'<p class="or">{text["or"]}</p>\n'
+    return document(
         server=server,
         app_name=app_name,
         lang=lang,
         head=f'{preloads}<script type="module" src="{escape(server)}/widget/useid-login.js"></script>\n',
         body=f"""\
-<useid-login server="{escape(server)}" return-url="{escape(return_url)}" heartbeat="{heartbeat:g}" same-device>
+{links}<useid-login server="{escape(server)}" return-url="{escape(return_url)}" heartbeat="{heartbeat:g}" same-device>
 </useid-login>
 <noscript><div class="card">
 <p class="detail">{text["no_script_why"]}</p>
@@ -230,7 +285,7 @@ def plain_page(
         opening = f'<a class="button quiet" href="{escape(link)}">{text["open"]}</a>' if state == "waiting" else ""
         actions = f'<div class="actions">{opening}<a class="button quiet" href="{here}">{text["again"]}</a></div>'
     picture, form = (parts["waiting"], "") if state == "waiting" else ("", parts.get(moment, ""))
-    return _document(
+    return document(
         server=server,
         app_name=app_name,
         lang=lang,
@@ -252,10 +307,34 @@ def _start_form(server: str, return_url: str, label: str) -> str:
     )
 
 
-def _document(*, server: str, app_name: str, lang: str, head: str, body: str) -> bytes:
+def logout_page(*, server: str, app_name: str, lang: str, username: str, action: str, landing: str = "/") -> bytes:
+    """Asks before it logs out: a form that posts to ``action``, and a link to ``landing``.
+
+    Send it with :func:`logout_policy`.
+    """
+    text = _TEXTS.get(lang, _TEXTS["en"])
+    who = f'<p class="lead">{text["logout_who"].format(name=f"<strong>{escape(username)}</strong>")}</p>\n'
+    return document(
+        server=server,
+        app_name=app_name,
+        lang=lang,
+        head="",
+        heading=text["logout"].format(app=app_name),
+        body=f"""\
+<div class="card">
+{who if username else ""}<p class="detail">{text["logout_more"]}</p>
+<form method="post" action="{escape(action)}"><button class="button">{text["leave"]}</button></form>
+<a class="button quiet" href="{escape(landing)}">{text["stay"]}</a>
+</div>
+""",
+    )
+
+
+def document(*, server: str, app_name: str, lang: str, head: str, body: str, heading: str = "") -> bytes:
+    """The frame around a page of ours: ``head`` and ``body`` are markup, ``heading`` text instead of the usual one."""
     # The referrer must not be left out altogether: browsers would post our own forms with ``Origin: null``.
     language = lang if lang in _TEXTS else "en"
-    heading = _TEXTS[language]["login"].format(app=escape(app_name))
+    heading = escape(heading) or _TEXTS[language]["login"].format(app=escape(app_name))
     return f"""\
 <!doctype html>
 <html lang="{language}" class="useid-page">

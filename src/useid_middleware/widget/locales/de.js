@@ -44,4 +44,19 @@ export default {
   retry: "Noch einmal versuchen",
   refresh: "Neuen Code holen",
   reconnect: "Jetzt verbinden",
+  // What `<useid-session>` says. The keys of `ended` are the server’s reasons; `ended` itself is for all others.
+  session: {
+    ended: {
+      ended: ["Sie sind nicht mehr angemeldet", "Ihre Sitzung auf dieser Seite ist beendet."],
+      logout: ["Sie haben sich abgemeldet", "Ihre Sitzung wurde in einem anderen Fenster dieses Browsers beendet."],
+      expired: ["Ihre Sitzung ist abgelaufen", "Sie wurden abgemeldet, weil die Zeit um war."],
+      revoked: ["Ihre Sitzung wurde beendet", "Sie wurde von einem anderen Gerät oder von der Administration beendet."],
+      backchannel_logout: ["Sie wurden abgemeldet", "Ihr Anmeldedienst hat Ihre Sitzung beendet."],
+      frontchannel_logout: ["Sie wurden abgemeldet", "Sie haben sich bei Ihrem Anmeldedienst abgemeldet."],
+      session_changed: ["Sie wurden abgemeldet", "Sie sind bei Ihrem Anmeldedienst nicht mehr oder als jemand anderes angemeldet."],
+    },
+    again: "Wieder anmelden",
+    stay: "Auf dieser Seite bleiben",
+    monitor: "Prüft, ob Sie noch angemeldet sind",
+  },
 };

@@ -44,4 +44,19 @@ export default {
   retry: "Try again",
   refresh: "Get a new code",
   reconnect: "Reconnect now",
+  // What `<useid-session>` says. The keys of `ended` are the server’s reasons; `ended` itself is for all others.
+  session: {
+    ended: {
+      ended: ["You are not logged in any more", "Your session on this site has ended."],
+      logout: ["You have logged out", "Your session was ended in another window of this browser."],
+      expired: ["Your session has expired", "You were logged out because your time was up."],
+      revoked: ["Your session was ended", "It was ended from another device, or by an administrator."],
+      backchannel_logout: ["You have been logged out", "Your login provider has ended your session."],
+      frontchannel_logout: ["You have been logged out", "You logged out at your login provider."],
+      session_changed: ["You have been logged out", "You are not logged in at your login provider any more, or as somebody else."],
+    },
+    again: "Log in again",
+    stay: "Stay on this page",
+    monitor: "Checks whether you are still logged in",
+  },
 };
