@@ -2,7 +2,7 @@
 
 The whole integration is two places: the last line puts :class:`UseIDMiddleware` around the app, and :func:`log_in`
 tells it about a login by password. ``request.user``, ``request.auth`` and ``@requires`` then work everywhere, QR login
-is served below ``/auth``, and logging out is a form that posts to ``/auth/logout``.
+and OpenID Connect are served below ``/auth``, and logging out is a form that posts to ``/auth/logout``.
 """
 
 from pathlib import Path
@@ -27,6 +27,14 @@ from .users import check_password
 
 _MAX_FORM: Final = 4096
 
+settings: Final = Settings(app_name="Harbour")
+#: Names and labels of the OpenID providers; `make demo` starts one of its own and configures it.
+PROVIDERS: Final = tuple((name, provider.label or name) for name, provider in settings.oidc.providers.items())
+FORM_TARGETS: Final = tuple(
+    "{0.scheme}://{0.netloc}".format(urlsplit(provider.expected_issuer))
+    for provider in settings.oidc.providers.values()
+)
+
 
 async def home(request: Request) -> Response:
     """Who is logged in, and what to try."""
@@ -36,7 +44,9 @@ async def home(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """The password form and, beside it, the widget; both lead to ``?next=``."""
     if request.method != "POST":
-        return pages.login(visit(request), target=local_path(request, request.query_params.get("next", "/")))
+        query = request.query_params
+        # Starlette's @requires says "next", the plugin's elements say "return".
+        return pages.login(visit(request), target=local_path(request, query.get("next", query.get("return", "/"))))
     check_origin(request)
     form = await read_form(request)
     username, target = form.get("username", ""), local_path(request, form.get("next", "/"))
@@ -77,6 +87,7 @@ def visit(request: Request) -> Visit:
     asked = request.query_params.get("lang", "")
     language = choose_language(asked, request.cookies.get("lang", ""), request.headers.get("accept-language", ""))
     others = [code for code in LANGUAGES if code != language]
+    session = request.auth.session
     here = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
     return Visit(
         language=language,
@@ -87,6 +98,11 @@ def visit(request: Request) -> Visit:
         acr=request.auth.acr,
         amr=tuple(request.auth.amr),
         auth_time=request.auth.auth_time or 0.0,
+        roles=tuple(request.auth.roles),
+        is_new=session is not None and session.is_new_account,
+        by_provider=session is not None and session.sid is not None,
+        providers=PROVIDERS,
+        form_targets=FORM_TARGETS,
     )
 
 
@@ -133,4 +149,4 @@ site = Starlette(
     exception_handlers={HTTPException: problem},
 )
 
-app = UseIDMiddleware(site, Settings(app_name="Harbour"))
+app = UseIDMiddleware(site, settings)

@@ -14,10 +14,11 @@ from .texts import LANGUAGES
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    # A logout goes on to the provider, and browsers hold a form's redirect against form-action too.
+    "frame-src 'self'; form-action 'self' {form_targets}; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     # With "no-referrer" a browser posts our own forms with "Origin: null", and we could not tell them from others'.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -37,6 +38,11 @@ class Visit:
     acr: str = ""
     amr: Sequence[str] = ()
     auth_time: float = 0.0
+    roles: Sequence[str] = ()
+    is_new: bool = False
+    by_provider: bool = False
+    providers: Sequence[tuple[str, str]] = ()
+    form_targets: Sequence[str] = ()
 
     @property
     def text(self) -> Mapping[str, str]:
@@ -54,7 +60,12 @@ def page(visit: Visit, *, title: str, main: str, scripts: Sequence[str] = (), st
         user = f"""\
 <form class="user" method="post" action="/auth/logout"><span id="user">{escape(visit.username)}</span>
 <button class="button quiet small">{text["log_out"]}</button></form>"""
+        # Tells the person when the session has ended elsewhere, and looks at the provider's if that opened it.
+        monitor = " monitor" if visit.by_provider else ""
+        session = f'<useid-session server="/auth" login="/login"{monitor}></useid-session>'
+        scripts = [*scripts, "/auth/widget/useid-session.js"]
     else:
+        session = ""
         user = f'<p class="user"><a class="button quiet small" href="/login">{text["log_in"]}</a></p>'
     languages = "".join(
         f' · <a href="{escape(address)}" lang="{code}" hreflang="{code}">{LANGUAGES[code]["language"]}</a>'
@@ -81,12 +92,14 @@ def page(visit: Visit, *, title: str, main: str, scripts: Sequence[str] = (), st
 <main id="main" tabindex="-1">
 {main}
 </main>
+{session}
 <footer><p>{text["about"]}{languages}</p></footer>
 </body>
 </html>
 """,
         status,
-        _HEADERS,
+        {"Content-Security-Policy": CONTENT_SECURITY_POLICY.format(form_targets=" ".join(visit.form_targets))}
+        | _HEADERS,
     )
     if visit.remember_language:
         response.set_cookie("lang", visit.language, max_age=180 * 86400, httponly=True, samesite="lax")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
+from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse
 
@@ -16,8 +17,10 @@ def home(visit: Visit) -> HTMLResponse:
     if visit.username:
         hello = text["hello"].format(username=escape(visit.username))
         lead = text["hello_lead"].format(acr=f'<b id="acr">{visit.acr}</b>')
+        note = f'<p class="notice" id="new-user" role="status">{text["new_user"]}</p>' if visit.is_new else ""
         hero = f"""\
 <h1>{hello}</h1>
+{note if not visit.roles else ""}
 <p class="lead">{lead} {text[visit.acr]}.</p>
 <p class="actions"><a class="button" href="/protected">{text["see_protected"]}</a>
 <a class="button quiet" href="/phones">{text["see_phones"]}</a></p>"""
@@ -51,6 +54,7 @@ def login(visit: Visit, *, target: str, username: str = "", failed: bool = False
         main=f"""\
 <h1>{text["login_title"]}</h1>
 <div class="ways">
+<div class="stack">
 <section class="card" aria-labelledby="by-password">
 <h2 id="by-password">{text["by_password"]}</h2>
 {alert}
@@ -65,6 +69,7 @@ def login(visit: Visit, *, target: str, username: str = "", failed: bool = False
 </form>
 <p class="hint">{text["demo_account"]}</p>
 </section>
+{_providers(visit, target)}</div>
 <p class="or">{text["or"]}</p>
 <div class="by-phone">
 <useid-login server="/auth" return-url="{escape(target)}">
@@ -85,6 +90,11 @@ def protected(visit: Visit) -> HTMLResponse:
     moment = datetime.fromtimestamp(visit.auth_time, UTC)
     since = f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%Y-%m-%d %H:%M} UTC</time>'
     methods = "".join(f"<li><code>{escape(name)}</code> {text.get(name, '')}</li>" for name in visit.amr)
+    names = "".join(f"<li>{escape(role)}</li>" for role in visit.roles)
+    roles = (
+        f'<div><dt>{text["roles"]}</dt><dd><ul class="methods" id="roles">{names}</ul></dd></div>\n' if names else ""
+    )
+    profile = f'<p><a href="/auth/profile">{text["profile"]}</a></p>' if visit.by_provider else ""
     return page(
         visit,
         title=text["protected_title"],
@@ -98,7 +108,8 @@ def protected(visit: Visit) -> HTMLResponse:
 <div><dt>{text["level"]}</dt><dd><b id="acr" class="badge">{visit.acr}</b> {text[visit.acr]}</dd></div>
 <div><dt>{text["methods"]}</dt><dd><ul class="methods" id="amr">{methods}</ul></dd></div>
 <div><dt>{text["since"]}</dt><dd>{since}</dd></div>
-</dl></section>
+{roles}</dl>
+{profile}</section>
 <section class="card" id="sessions" aria-labelledby="sessions-title" data-errors="{_errors(text)}">
 <h2 id="sessions-title">{text["sessions"]}</h2>
 <p class="hint">{text["sessions_lead"]}</p>
@@ -112,6 +123,22 @@ def protected(visit: Visit) -> HTMLResponse:
 <button class="button quiet small" type="button" data-part="end">{text["end"]}</button></li></template>
 </section>""",
     )
+
+
+def _providers(visit: Visit, target: str) -> str:
+    """A link for each OpenID provider."""
+    links = "".join(
+        f'<a class="button" href="/auth/login?{escape(urlencode({"provider": name, "return": target}))}">'
+        f"{visit.text['provider'].format(provider=escape(label))}</a>\n"
+        for name, label in visit.providers
+    )
+    if not links:
+        return ""
+    title = visit.text["by_provider"]
+    return f"""\
+<section class="card" aria-labelledby="by-provider"><h2 id="by-provider">{title}</h2>
+<p class="actions">{links}</p></section>
+"""
 
 
 def phones(visit: Visit) -> HTMLResponse:

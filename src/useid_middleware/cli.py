@@ -1,14 +1,25 @@
 """`useid …`: what an operator and a developer do at the command line."""
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from typing import Final
 
 from .emulation.phone.commands import add_commands as add_phone_commands
+from .emulation.provider.app import Provider
+from .emulation.provider.clients import DEMO
+from .emulation.provider.commands import add_commands as add_provider_commands
 from .errors import ConfigurationError, UseIDError
+from .oidc.commands import add_commands as add_oidc_commands
 from .plugin import UseID
 from .settings import Settings
+
+_DEMO_SCOPES: Final = ("openid", "profile", "email", "roles", "offline_access")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,9 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     demo = commands.add_parser("demo", help="serve the example app (in a checkout of the project)")
     demo.add_argument("--port", type=int, default=8000)
+    demo.add_argument(
+        "--provider-port", type=int, metavar="PORT", help="of the test OpenID provider (else the next one)"
+    )
     demo.set_defaults(func=_demo)
 
+    add_oidc_commands(commands)
     add_phone_commands(commands)
+    add_provider_commands(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.func(options))
@@ -60,16 +76,39 @@ def _place(url: str) -> str:
 
 def _demo(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(Path.cwd()))
+    url = f"http://127.0.0.1:{options.port}"
     try:
         import uvicorn
 
+        issuer = _serve_provider(options.provider_port or options.port + 1, app=url)
+        # As an operator would configure it; what is configured already stays.
+        demo: dict[str, object] = {"issuer": issuer, "label": "the test provider"}
+        demo |= {"client_id": DEMO.client_id, "client_secret": DEMO.client_secret}
+        demo |= {"scopes": _DEMO_SCOPES, "roles_claim": "roles"}
+        os.environ.setdefault("USEID_OIDC__PROVIDERS", json.dumps({"demo": demo}))
         from example_app.app import app
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the demo lacks {error.name}: run make demo in a checkout of useid-middleware"
         ) from None
-    url = f"http://127.0.0.1:{options.port}"
     print(f"Open {url} on this computer, and {url}/phone in a second window: it plays the phone.")
-    print("Log in as alice with the password wonderland, enrol the phone, log out, and log in with the QR code.")
+    print("Log in as alice with the password wonderland, or with the test provider; enrol the phone, log out, and log")
+    print(f"in with the QR code. The test OpenID provider is at {issuer}.")
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     return 0
+
+
+def _serve_provider(port: int, *, app: str) -> str:
+    """Serve the development OpenID provider from a thread of this process; its issuer."""
+    import uvicorn
+
+    client = replace(
+        DEMO,
+        backchannel_logout_uri=f"{app}/auth/backchannel-logout",
+        frontchannel_logout_uri=f"{app}/auth/frontchannel-logout",
+        frontchannel_logout_session_required=True,
+    )
+    issuer = f"http://127.0.0.1:{port}"
+    config = uvicorn.Config(Provider(issuer, clients=[client]), host="127.0.0.1", port=port, log_level="warning")
+    Thread(target=uvicorn.Server(config).run, daemon=True, name="provider").start()
+    return issuer
