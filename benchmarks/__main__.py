@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from . import login, request, sse
+from . import login, oidc, request, sse
 from .rows import Row, as_json, as_table
 
 
@@ -29,7 +29,9 @@ def run(*, quick: bool) -> list[Row]:
     streams = sse.rows(sse.QUICK if quick else sse.FULL)
     _say("requests of the host app, in this process")
     requests = asyncio.run(request.rows(request.QUICK if quick else request.FULL))
-    return [*logins, *streams, event, *requests]
+    _say("logins at an OpenID provider")
+    providers = asyncio.run(oidc.rows(oidc.QUICK if quick else oidc.FULL))
+    return [*logins, *streams, event, *requests, *providers]
 
 
 def _say(what: str) -> None:

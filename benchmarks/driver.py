@@ -40,6 +40,7 @@ class Call:
         headers: Sequence[tuple[bytes, bytes]] = BROWSER,
         body: object = None,
         cookie: str = "",
+        query: str = "",
     ) -> None:
         content = b"" if body is None else json.dumps(body).encode()
         all_headers = list(headers)
@@ -57,7 +58,7 @@ class Call:
             "scheme": "https",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "headers": all_headers,
             "client": ("192.0.2.1", 50000),

@@ -11,7 +11,7 @@ from time import process_time_ns
 
 from useid_middleware import Identity
 from useid_middleware.http.asgi import ASGIApp, Receive, Scope, Send
-from useid_middleware.sessions.routes import SESSION_COOKIE
+from useid_middleware.sessions.cookie import SESSION_COOKIE
 
 from .driver import Call
 from .ours import plugin

@@ -6,7 +6,7 @@ from math import isclose
 
 import pytest
 
-from benchmarks import login, request
+from benchmarks import login, oidc, request
 from benchmarks.rows import Row, as_json, as_table, row
 
 NAMES = ["name", "ours", "peer", "unit", "ratio", "goal", "met"]
@@ -35,6 +35,13 @@ async def test_requests_of_the_host_app_give_one_row_each_for_anonymous_and_logg
     rows = await request.rows(request.Size(rounds=3, requests=50))
     assert [list(asdict(each)) for each in rows] == [NAMES, NAMES]
     assert [(each.unit, each.goal) for each in rows] == [("µs on top", 10), ("µs on top", 40)]
+
+
+async def test_logins_at_a_provider_give_a_row_for_the_id_token_and_one_for_the_callback() -> None:
+    rows = await oidc.rows(oidc.Size(rounds=1, tokens=5, callbacks=2, at_once=30))
+    for found, goal in zip(rows, (1.1, 1.5), strict=True):
+        check(found, unit="µs")
+        assert found.goal == goal
 
 
 @pytest.mark.parametrize(("ours", "met"), [(49.9, True), (50.0, True), (50.1, False)])
