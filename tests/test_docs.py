@@ -1,40 +1,28 @@
-"""What the documentation claims is compared with the code, and what it shows is run."""
+"""What the documentation claims is compared with the code; what it shows is run by test_docs_examples."""
 
 import ast
 import dataclasses
-import importlib
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeGuard, get_args
 
-import httpx2
 import pytest
-from pydantic import BaseModel
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
 
 import useid_middleware
 from tests.test_flow import functions, tables
 from useid_middleware import (
     Event,
-    Identity,
-    LoginSucceeded,
-    RefusedError,
     Settings,
     UseID,
-    UseIDMiddleware,
-    UseIDRouter,
     errors,
     events,
-    login,
 )
+from useid_middleware.events import Question
+from useid_middleware.oidc.keygen import new_client_keys
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -65,20 +53,31 @@ def code(cell: str) -> list[str]:
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every setting and its default; groups are walked."""
+    """Every setting and its default; groups are walked, and so is what an object has by name, as ``<name>``."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if is_model(field.annotation):
             yield from fields(field.annotation, f"{prefix}{name}.")
         else:
-            yield prefix + name, field.default
+            yield prefix + name, field.get_default(call_default_factory=True)
+            for inside in filter(is_model, get_args(field.annotation)):
+                yield from fields(inside, f"{prefix}{name}.<name>.")
+
+
+def is_model(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def shown(default: object) -> str:
+    """How the page writes a default."""
+    if default is PydanticUndefined:
+        return "required"
+    return "–" if default is None else f"`{json.dumps(default)}`"
 
 
 def test_the_settings_page_lists_every_setting_with_its_variable_and_default() -> None:
-    expected = {}
-    for name, default in fields(Settings):
-        variable = "USEID_" + name.upper().replace(".", "__")
-        value = list(default) if isinstance(default, tuple) else default
-        expected[name] = (variable, "–" if value is None else f"`{json.dumps(value)}`")
+    expected = {
+        name: ("USEID_" + name.upper().replace(".", "__"), shown(default)) for name, default in fields(Settings)
+    }
     found = {code(name)[0]: (code(variable)[0], value) for name, variable, _, value, _ in rows_of_settings()}
     assert found == expected
 
@@ -86,6 +85,14 @@ def test_the_settings_page_lists_every_setting_with_its_variable_and_default() -
 def rows_of_settings() -> list[list[str]]:
     return list(rows("reference/settings.md", skip=""))
 
+
+#: A provider that the settings of providers are tried with, and what one of them needs besides.
+STAFF = {"issuer": "https://sso.example", "client_id": "shop", "client_secret": "s3cret"}
+NEEDS: dict[str, dict[str, object]] = {
+    "profile": {"private_keys": "keys.json", "dpop": True},
+    "request_object": {"private_keys": "keys.json"},
+    "acr_required": {"acr_values": ["high"]},
+}
 
 #: Values other than the defaults, where adding one or saying the opposite does not make one.
 OTHER: dict[str, object] = {
@@ -102,7 +109,58 @@ OTHER: dict[str, object] = {
     "qr.universal_link": "https://shop.example/phone",
     "qr.assurance": "L0",
     "sse.responder": "sse-starlette",
+    "protected": ["/orders"],
+    "paths.login": "/enter",
+    "paths.logout": "/leave",
+    "paths.callback": "/back",
+    "paths.backchannel_logout": "/ended",
+    "paths.frontchannel_logout": "",
+    "paths.session_monitor": "/watch",
+    "paths.initiate": "/from-elsewhere",
+    "paths.error": "/what-happened",
+    "paths.profile": "",
+    "oidc.providers": {"guests": STAFF},
+    "oidc.default_provider": "staff",
+    "oidc.new_user_page": "/welcome?first=1",
+    "oidc.existing_user_page": "/select",
+    "oidc.after_logout": "/bye",
+    "oidc.webfinger_domains": ["example.com"],
 }
+#: The same for the settings of a provider.
+OTHER_OF_PROVIDER: dict[str, object] = {
+    "issuer": "https://sso.example/realms/staff/",
+    "public_issuer": "https://login.example",
+    "client_id": "shop-2",
+    "client_secret": "12345",
+    "client_authentication": "client_secret_post",
+    "label": "the staff login",
+    "private_keys": "keys.json",
+    "tls_certificate": "shop.pem",
+    "tls_key": "shop-key.pem",
+    "ca_file": "authorities.pem",
+    "scopes": ["openid", "offline_access"],
+    "response_type": "code id_token",
+    "response_mode": "form_post",
+    "callback_path": "/back/staff",
+    "profile": "fapi2",
+    "pushed_authorization": "always",
+    "request_object": "value",
+    "algorithms": ["ES256"],
+    "userinfo": "never",
+    "max_age": 3600,
+    "acr_values": ["high", "low"],
+    "prompt": "select_account",
+    "ui_locales": "de en",
+    "parameters": {"access_type": "offline"},
+    "trusted_audiences": ["api"],
+    "username_claim": "email",
+    "roles_claim": "realm_access.roles",
+    "levels": {"high": "L1"},
+    "claims_providers": ["https://claims.example"],
+    "metadata": {"issuer": "https://sso.example"},
+    "jwks": {"keys": []},
+}
+OTHER |= {f"oidc.providers.<name>.{name}": value for name, value in OTHER_OF_PROVIDER.items()}
 
 
 @pytest.mark.parametrize("row", rows_of_settings(), ids=lambda row: str(row[0]))
@@ -112,37 +170,73 @@ def test_a_setting_is_set_by_the_variable_that_the_page_names(row: list[str], mo
     if value is None:
         parsed = json.loads(default.strip("`"))
         value = not parsed if isinstance(parsed, bool) else parsed + 1
+    variables: dict[str, object] = {}
     if name == "production":
-        monkeypatch.setenv("USEID_ORIGIN", "https://shop.example")  # It is refused without.
-    monkeypatch.setenv(variable, value if isinstance(value, str) else json.dumps(value))
-    found: Any = Settings()
+        variables["USEID_ORIGIN"] = "https://shop.example"  # It is refused without.
+    if name.startswith("oidc.providers.") or name == "oidc.default_provider":
+        needed = STAFF | NEEDS.get(name.rpartition(".")[2], {})
+        variables |= {f"USEID_OIDC__PROVIDERS__STAFF__{member.upper()}": each for member, each in needed.items()}
+    variables[variable.replace("<NAME>", "STAFF")] = value
+    for each, text in variables.items():
+        monkeypatch.setenv(each, text if isinstance(text, str) else json.dumps(text))
+    assert setting(Settings(), name.replace("<name>", "staff")) == value
+
+
+def setting(settings: Settings, name: str) -> object:
+    """A setting's value as the page would write it."""
+    found: Any = settings
     for part in name.split("."):
-        found = getattr(found, part)
-    assert (list(found) if isinstance(found, tuple) else found) == value
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
+    if isinstance(found, dict) and all(isinstance(each, BaseModel) for each in found.values()):
+        secret = {"client_secret": STAFF["client_secret"]}
+        return {key: each.model_dump(mode="json", exclude_unset=True) | secret for key, each in found.items()}
+    if isinstance(found, SecretStr):
+        return found.get_secret_value()
+    if isinstance(found, Path):
+        return str(found)
+    return list(found) if isinstance(found, tuple) else found
 
 
-def test_the_settings_pages_toml_is_a_configuration(tmp_path: Path) -> None:
+def test_the_settings_pages_toml_and_variable_are_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", page("reference/settings.md"), re.S)
     (tmp_path / "useid.toml").write_text(text)
+    monkeypatch.setenv("USEID_OIDC__PROVIDERS__STAFF__CLIENT_SECRET", "s3cret")
     settings = Settings(config_file=tmp_path / "useid.toml")
     assert (settings.production, settings.qr.lifetime) == (True, 120)
+    assert setting(settings, "oidc.providers") == {"staff": STAFF | {"issuer": "https://sso.example/realms/staff"}}
     assert settings.warnings() == []
 
 
+def is_event(kind: object) -> TypeGuard[type[Event]]:
+    return isinstance(kind, type) and issubclass(kind, Event)
+
+
 def test_the_events_page_lists_every_event_with_its_fields() -> None:
+    kinds: list[Any] = [kind for kind in vars(useid_middleware).values() if is_event(kind) and kind is not Event]
     expected = {
         kind.__name__: ([field.name for field in dataclasses.fields(kind)], "yes" if kind.may_refuse else "no")
-        for kind in vars(events).values()
-        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+        for kind in kinds
     }
-    assert {code(row[0])[0]: (code(row[1]), row[2]) for row in rows("reference/events.md", skip="")} == expected
+    listed = {code(row[0])[0]: row for row in rows("reference/events.md", skip="")}
+    assert {name: (code(row[1]), row[3]) for name, row in listed.items()} == expected
+    for name, row in listed.items():
+        changed = code(row[2])
+        assert set(changed) <= set(code(row[1])), name
+        assert bool(changed) == issubclass(getattr(events, name), Question), f"{name}: facts cannot be changed"
+
+
+def test_every_event_can_be_imported_from_the_package() -> None:
+    kinds = [kind for kind in vars(events).values() if is_event(kind)]
+    assert {kind.__name__ for kind in kinds if not kind.__subclasses__()} <= vars(useid_middleware).keys()
 
 
 def test_the_api_page_lists_what_the_package_exports() -> None:
     tree = ast.parse(Path(useid_middleware.__file__).read_text())
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     exported = [alias.asname for node in imports for alias in node.names]
-    listed = [code(row[0])[0] for row in rows("reference/api.md", skip="In a request")]
+    listed = [code(row[0])[0] for row in tables(page("reference/api.md"))["Python API"] if row[0].startswith("`")]
     assert sorted(listed) == sorted(filter(None, exported))
     assert len(imports) == len(tree.body) - 1, "__init__ holds a docstring and imports"
 
@@ -154,8 +248,10 @@ OWN_CODE = {
     "rate_limited": ("RateLimited", 429),
 }
 OWN_KIND = (errors.ConfigurationError, errors.RefusedError, errors.RateLimited)
-#: Raised before there is a server, or by the phone.
-NOT_SENT = ("emulation/", "qr/core/link.py")
+#: Raised before there is a server, by the phone, or at the command line.
+NOT_SENT = ("emulation/", "qr/core/link.py", "oidc/core/registration.py", "oidc/commands.py")
+#: Raised to the host app, or caught and logged.
+NOT_ANSWERED = ("configuration_error", "not_authenticated", "refresh_failed", "claims_source_refused")
 
 
 def raised() -> Iterator[tuple[str, str, str, int]]:
@@ -176,19 +272,20 @@ def raised() -> Iterator[tuple[str, str, str, int]]:
                 yield path.relative_to(package).as_posix(), str(first.value), made.__name__, status
 
 
-def sent() -> dict[str, set[tuple[str, int]]]:
-    """What goes over HTTP: class and status of each code."""
+def sent(*apart: str) -> dict[str, set[tuple[str, int]]]:
+    """What goes over HTTP, but from the files and folders ``apart``: class and status of each code."""
     found: dict[str, set[tuple[str, int]]] = {}
     for file, name, kind, status in raised():
-        if not file.startswith(NOT_SENT) and name != "configuration_error":
+        if not file.startswith((*NOT_SENT, *apart)) and name not in NOT_ANSWERED:
             found.setdefault(name, set()).add((kind, status))
     return found
 
 
 def test_the_errors_page_lists_every_code_with_its_classes_and_status() -> None:
+    found = tables(page("reference/errors.md"))
     listed = {
-        code(row[0])[0]: {(kind, int(row[2])) for kind in code(row[1])}
-        for row in tables(page("reference/errors.md"))["What the server answers"]
+        code(row[0])[0]: {(kind, int(status)) for kind in code(row[1]) for status in row[2].split()}
+        for row in (*found["What the server answers"], *found["At a login by a provider, and at its logouts"])
         if row[0].startswith("`")
     }
     assert listed == sent()
@@ -207,15 +304,30 @@ def test_the_wire_reference_lists_every_code_with_its_status() -> None:
         names, statuses = code(row[0]), re.findall(r"\d{3}", row[1])
         # Several codes of a row share its status, or each has its own.
         listed |= dict(zip(names, statuses if len(statuses) > 1 else statuses * len(names), strict=True))
-    assert listed == {name: str(status) for name, kinds in sent().items() for _, status in kinds}
+    assert listed == {name: str(status) for name, kinds in sent("oidc/").items() for _, status in kinds}
+
+
+def calls(name: str) -> set[str]:
+    """The routes in a page's table of calls."""
+    cells = [code(row[0]) for row in tables(page(name))["Calls"]]
+    return {call.partition("?")[0] for cell in cells for call in cell}
+
+
+def served(**values: Any) -> set[str]:
+    """The routes of a plugin with these settings."""
+    routes = UseID(Settings(from_env=False, **values)).router.routes
+    return {route.replace("/locales/{file}", "/{file}") for route in routes}
 
 
 def test_the_wire_reference_lists_every_call() -> None:
-    calls: set[str] = set()
-    for row in tables(page("reference/device-switch.md"))["Calls"]:
-        calls.update(call.partition("?")[0] for call in code(row[0]))
-    served = {route.replace("/locales/{file}", "/{file}") for route in UseID(Settings(from_env=False)).router.routes}
-    assert calls == served
+    assert calls("reference/device-switch.md") == served()
+
+
+def test_the_reference_of_openid_connect_lists_every_call(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_bytes(new_client_keys()[0])
+    provider = STAFF | {"request_object": "reference", "private_keys": tmp_path / "keys.json"}
+    shared = {"GET /login", "GET /logout", "POST /logout", "GET /sessions/current/events"}
+    assert calls("reference/oidc.md") == shared | served(oidc={"providers": {"staff": provider}}) - served()
 
 
 # All pages
@@ -244,135 +356,20 @@ def test_every_python_block_compiles(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_test_that_a_page_names_exists(name: str) -> None:
-    assert set(re.findall(r"`(?:[\w/.]+::)?(test_\w+)`", PAGES[name].read_text())) <= TESTS
+    named = set(re.findall(r"`(?:([\w/.]+)::)?(test_\w+)`", PAGES[name].read_text()))
+    assert {test for _, test in named} <= TESTS
+    for path, test in named:
+        assert not path or test in functions(ROOT / path), f"{path}::{test}"
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_that_a_page_names_exists(name: str) -> None:
-    named = re.findall(r"`((?:qr|limits|sse|sessions)\.(?!py\b|js\b)[a-z_]+)(?: = [^`]*)?`", PAGES[name].read_text())
+    named = re.findall(
+        r"`((?:qr|limits|sse|sessions|oidc|paths)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`", PAGES[name].read_text()
+    )
     assert set(named) <= {setting for setting, _ in fields(Settings)}
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_names_no_place_of_the_machine_it_was_written_on(name: str) -> None:
     assert re.findall(r"(?<![\w.])/(?:work|tmp|root)/", PAGES[name].read_text()) == []
-
-
-# What the pages show
-
-
-def blocks(name: str) -> dict[str, str]:
-    """The Python blocks of a page that start with a comment naming a file, by that name."""
-    found = re.findall(r"```python\n# ([\w]+)\.py\n(.*?)```", page(name), re.S)
-    return dict(found)
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Write the named blocks of a page as files and import one; relative files of theirs land in the same folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    written: set[str] = set()
-
-    def load_module(name: str, module: str) -> ModuleType:
-        for file, text in blocks(name).items():
-            (tmp_path / f"{file}.py").write_text(text)
-            written.add(file)
-        importlib.invalidate_caches()
-        return importlib.import_module(module)
-
-    yield load_module
-    for file in written:
-        sys.modules.pop(file, None)
-
-
-def client(app: Any) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000")
-
-
-async def test_the_tutorials_app_was_an_app_before(load: Any) -> None:
-    async with client(load("tutorial.md", "before").app) as browser:
-        answer = await browser.post("/sign-in", data={"name": "alice", "password": "wonderland"})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/orders")
-
-
-async def test_the_tutorials_app_logs_in_by_qr_as_the_tutorials_test_says(load: Any) -> None:
-    app = load("tutorial.md", "shop").app
-    await load("tutorial.md", "phone_login").test_alice_logs_in_with_her_phone(app)
-    async with client(app) as browser:
-        assert (await browser.get("/orders")).headers["location"].startswith("http://127.0.0.1:8000/sign-in")
-        assert (await browser.get("/auth/widget/useid-login.js")).status_code == 200
-        assert (await browser.post("/sign-in", data={"name": "alice", "password": "guess"})).status_code == 403
-    await plugin_of(app).stop()
-
-
-def plugin_of(app: Any) -> UseID:
-    """The plugin that is in an app: the app is it, or has it in its stack of middlewares."""
-    while not isinstance(app, UseIDMiddleware):
-        app = getattr(app, "middleware_stack", None) or app.app
-    return app.useid
-
-
-@pytest.mark.parametrize(
-    ("module", "prefix", "path", "stranger"),
-    [
-        ("with_starlette", "/auth", "/orders", 403),
-        ("with_nothing", "/auth", "/", 200),
-        ("with_router", "/account/login", "/", 200),
-    ],
-)
-async def test_a_mount_of_the_how_to_serves_the_app_and_the_login(
-    load: Any, module: str, prefix: str, path: str, stranger: int
-) -> None:
-    app = load("howto/mount.md", module).app
-    async with client(app) as browser:
-        assert (await browser.get(path)).status_code == stranger
-        created = await browser.post(f"{prefix}/session/create")
-        assert created.status_code == 201
-        server = quote(f"http://127.0.0.1:8000{prefix}", safe="")
-        assert f"server={server}&" in created.json()["qrData"]
-        assert (await browser.get(f"{prefix}/session/{created.json()['sessionId']}")).json()["status"] == "waiting"
-    await plugin_of(app).stop()
-
-
-async def test_the_guard_keeps_strangers_from_starting_a_login_and_from_nothing_else(load: Any) -> None:
-    guard = load("howto/operate.md", "guard").StartGuard
-    plugin = load("howto/mount.md", "with_nothing").app
-    inside, outside = (
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(guarded, client=(ip, 1)), base_url="http://127.0.0.1:8000")
-        for ip in ("10.1.2.3", "192.0.2.1")
-        for guarded in [guard(plugin, may_start=lambda scope: scope["client"][0].startswith("10."))]
-    )
-    async with inside, outside:
-        assert (await inside.post("/auth/session/create")).status_code == 201
-        for path in ("/auth/session/create", "/auth/plain"):
-            refused = await outside.post(path)
-            assert (refused.status_code, refused.json()["code"]) == (403, "start_refused")
-        assert (await outside.get("/auth/login")).status_code == 200
-    await plugin.useid.stop()
-
-
-async def test_the_guard_makes_the_qr_login_a_second_step(load: Any) -> None:
-    guard = load("howto/operate.md", "guard").StartGuard
-    useid = UseID(Settings(from_env=False, store="memory://", accounts="memory://"))
-    router = guard(UseIDRouter(useid), prefix="", may_start=lambda scope: "authenticated" in scope["auth"].scopes)
-
-    async def enter(request: Request) -> PlainTextResponse:
-        await login(request, Identity("host", "alice"))
-        return PlainTextResponse("")
-
-    site = Starlette(routes=[Mount("/auth", app=router), Route("/enter", enter)])
-    async with client(UseIDMiddleware(site, useid=useid, routes=False)) as browser:
-        assert (await browser.post("/auth/session/create")).status_code == 403
-        await browser.get("/enter")
-        assert (await browser.post("/auth/session/create")).status_code == 201
-    await useid.stop()
-
-
-async def test_the_listeners_of_the_events_page_hear_and_refuse() -> None:
-    (text,) = re.findall(r"```python\n(.*?)```", page("reference/events.md"), re.S)
-    names: dict[str, Any] = {}
-    exec(compile(text, "events.md", "exec"), names)
-    with pytest.raises(RefusedError, match="This account is blocked"):
-        await names["events"].emit(LoginSucceeded(0.0, Identity("host", "mallory", username="mallory")))
-    await names["events"].emit(LoginSucceeded(0.0, Identity("host", "alice", username="alice")))

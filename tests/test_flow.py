@@ -15,7 +15,9 @@ from useid_middleware.qr.core.session import FINAL, TRANSITIONS, State, Step
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "useid_middleware"
 FLOW = (ROOT / "docs" / "flow.md").read_text()
-PAGE = ROOT.parent / "shared" / "seeds" / "004_a5a47606e61f001a.txt"
+SEEDS = ROOT.parent / "shared" / "seeds"
+PAGE = SEEDS / "004_a5a47606e61f001a.txt"
+OIDC_PAGES = (SEEDS / "003_6c96a5941b486161.txt", SEEDS / "002_0a55aff3fc5d1ac5.txt")
 
 #: Arrows and boxes of the page's drawings, which are not part of what they say.
 DRAWING = re.compile(r"[│┌┐└┘├┤┬┴┼─►◄▲▼]+")
@@ -29,7 +31,8 @@ def tables(text: str) -> dict[str, list[list[str]]]:
         if line.startswith("#"):
             heading = line.lstrip("# ")
         elif line.startswith("| ") and not line.startswith("| id |"):
-            found.setdefault(heading, []).append([cell.strip() for cell in line.strip("|").split(" | ")])
+            cells = [cell.strip().replace("\\|", "|") for cell in line.strip("|").split(" | ")]
+            found.setdefault(heading, []).append(cells)
     return found
 
 
@@ -72,6 +75,41 @@ def test_the_tables_quote_all_that_the_flow_page_says_and_nothing_else() -> None
         pytest.skip("the flow page (../shared/seeds) is not beside this checkout")
     said = page_says(PAGE.read_text())
     assert len(said) == 16
+    quoted: dict[str, set[str]] = {}
+    for heading, row in ROWS:
+        if heading in said:
+            quoted.setdefault(heading, set()).update(re.findall(r"`([^`]+)`", row[1]))
+    assert quoted == {heading: set(pieces) for heading, pieces in said.items()}
+
+
+#: In Mermaid's sequence diagrams: an arrow with its words, a note, and the condition of a block.
+ARROW = re.compile(r"\w+\s*--?>>?[+-]?\s*\w+\s*:\s*(.+)")
+NOTE = re.compile(r"note (?:over|right of|left of) [\w,]+\s*:\s*(.+)", re.I)
+BLOCK = re.compile(r"(?:alt|else|loop|par|break)\s+(.+)")
+
+
+def diagram_says(page: str) -> dict[str, list[str]]:
+    """What the Mermaid diagrams of a page say below each heading (or ``%%`` comment), each piece once.
+
+    Of sequence diagrams every arrow, note and condition, of flowcharts every node.
+    """
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"^(?:## |\s*%% )", page, flags=re.M)[1:]:
+        heading, _, body = part.partition("\n")
+        said: list[str] = []
+        for line in map(str.strip, body.splitlines()):
+            words = ARROW.fullmatch(line) or NOTE.fullmatch(line) or BLOCK.fullmatch(line)
+            said += [words[1]] if words else re.findall(r"\b[A-Z][\[{](.+?)[\]}]", line) if "-->" in line else []
+        if said:
+            found[heading] = list(dict.fromkeys(said))
+    return found
+
+
+def test_the_tables_quote_all_that_the_openid_connect_pages_say_and_nothing_else() -> None:
+    if not all(page.is_file() for page in OIDC_PAGES):
+        pytest.skip("the OpenID Connect pages (../shared/seeds) are not beside this checkout")
+    said = {heading: words for page in OIDC_PAGES for heading, words in diagram_says(page.read_text()).items()}
+    assert len(said) == 10
     quoted: dict[str, set[str]] = {}
     for heading, row in ROWS:
         if heading in said:
