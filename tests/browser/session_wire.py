@@ -126,6 +126,8 @@ def provide(page: Page, answer: str | None) -> None:
     page.route(f"{PROVIDER}/**", fulfill)
 
 
+#: In this browser, the provider's iframe has seen its cookie before. For every frame, also those that may keep nothing.
+SIGHTED = f"try {{ localStorage.setItem('useid-monitor:{PROVIDER}', '1'); }} catch {{}}"
 HIDEABLE = """
 window.shown = "visible";
 Object.defineProperty(document, "visibilityState", { get: () => window.shown });

@@ -10,6 +10,7 @@ from tests.browser.session_wire import (
     OP_PAGE,
     PROVIDER,
     RENEW,
+    SIGHTED,
     SessionWire,
     page_headers,
     provide,
@@ -41,9 +42,7 @@ class Watch:
         """
         provide(self.page, first_answer)
         if sighted:
-            # In every frame, also in those that may not keep anything.
-            script = f"try {{ localStorage.setItem('useid-monitor:{PROVIDER}', '1'); }} catch {{}}"
-            self.page.add_init_script(script)
+            self.page.add_init_script(SIGHTED)
         self.page.add_init_script(_LISTEN)
         self.page.goto(self.wire.url + "/parent")
         return self

@@ -11,6 +11,7 @@ from tests.browser.session_wire import (
     MONITOR,
     NOBODY,
     SESSIONS,
+    SIGHTED,
     SessionWire,
     page_headers,
     provide,
@@ -261,6 +262,7 @@ def test_the_monitor_s_news_reach_the_person(app: App) -> None:
     app.wire.attributes = "monitor"
     app.wire.outcome = "ended"
     provide(app.page, "changed")
+    app.page.add_init_script(SIGHTED)
     app.page.add_init_script(_RECORD)
     app.page.goto(app.wire.url + "/app")
     app.ends("session_changed")
