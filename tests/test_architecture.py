@@ -21,8 +21,9 @@ SOURCES = {
 
 #: Where each library may be imported: one folder or module, so that replacing it touches one place.
 PLACES = {
+    "asn1crypto": ("eac/", "emulation/pki"),
     "authlib": ("oidc/client.py", "oidc/calls.py"),
-    "cryptography": ("_sealing.py", "oidc/core/", "emulation/provider/"),
+    "cryptography": ("_sealing.py", "eac/", "oidc/core/", "emulation/"),
     # The demo serves the checkout's example.
     "example_app": ("cli.py",),
     "httpx2": ("oidc/network.py", "oidc/http_auth.py", "emulation/"),
