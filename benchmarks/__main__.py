@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from . import login, oidc, request, sse
+from . import eac, login, oidc, request, sse
 from .rows import Row, as_json, as_table
 
 
@@ -31,7 +31,8 @@ def run(*, quick: bool) -> list[Row]:
     requests = asyncio.run(request.rows(request.QUICK if quick else request.FULL))
     _say("logins at an OpenID provider")
     providers = asyncio.run(oidc.rows(oidc.QUICK if quick else oidc.FULL))
-    return [*logins, *streams, event, *requests, *providers]
+    _say("PACE, in this process")
+    return [*logins, *streams, event, *requests, *providers, *eac.rows(eac.QUICK if quick else eac.FULL)]
 
 
 def _say(what: str) -> None:

@@ -6,7 +6,7 @@ from math import isclose
 
 import pytest
 
-from benchmarks import login, oidc, request
+from benchmarks import eac, login, oidc, request
 from benchmarks.rows import Row, as_json, as_table, row
 
 NAMES = ["name", "ours", "peer", "unit", "ratio", "goal", "met"]
@@ -42,6 +42,11 @@ async def test_logins_at_a_provider_give_a_row_for_the_id_token_and_one_for_the_
     for found, goal in zip(rows, (1.1, 1.5), strict=True):
         check(found, unit="µs")
         assert found.goal == goal
+
+
+def test_the_elliptic_curve_part_of_pace_gives_a_row() -> None:
+    [found] = eac.rows(eac.Size(rounds=1, sides=2))
+    check(found, unit="µs")
 
 
 @pytest.mark.parametrize(("ours", "met"), [(49.9, True), (50.0, True), (50.1, False)])
