@@ -8,8 +8,10 @@ not wait for the writer, and a writer waits for another one up to ``lock_timeout
 import importlib.util
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,7 @@ def new_engine(url: URL, *, lock_timeout: float) -> AsyncEngine:
         connect_args=connect_args,
     )
     if is_sqlite:
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, lock_timeout=lock_timeout))
     return engine
 
 
@@ -115,9 +117,18 @@ def _reason(error: Exception) -> str:
     return getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(error).__name__
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, _record: object, *, lock_timeout: float) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            # SQLite does not wait for the lock of this one step when several processes start on a new file at once.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
     # A revocation has to outlive a power cut.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
