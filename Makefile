@@ -1,5 +1,6 @@
-# Each target is one script; see scripts/. Variables: PORT (demo), JSON (bench), CI (test), PYTHON (set-up).
-.PHONY: demo test check bench
+# Each target is one script; see scripts/. Variables: PORT (demo), JSON (bench), CI (test),
+# SECONDS_EACH (fuzz), PYTHON (set-up).
+.PHONY: demo test check bench fuzz
 
 demo:
 	@scripts/demo
@@ -12,3 +13,6 @@ check:
 
 bench:
 	@scripts/bench
+
+fuzz:
+	@scripts/fuzz

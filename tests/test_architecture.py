@@ -31,7 +31,7 @@ PLACES = {
     "msgspec": ("_codec.py",),
     # The server verifies and the emulated phone signs.
     "nacl": ("qr/core/", "emulation/phone/"),
-    "pydantic": ("settings/",),
+    "pydantic": ("settings/", "emulation/card/personalisation.py"),
     "pydantic_settings": ("settings/",),
     "redis": ("stores/redis",),
     "segno": ("qr/",),

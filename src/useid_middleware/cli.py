@@ -10,7 +10,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
+from .emulation.card.commands import add_commands as add_card_commands
 from .emulation.phone.commands import add_commands as add_phone_commands
+from .emulation.pki_commands import add_commands as add_pki_commands
 from .emulation.provider.app import Provider
 from .emulation.provider.clients import DEMO
 from .emulation.provider.commands import add_commands as add_provider_commands
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_oidc_commands(commands)
     add_phone_commands(commands)
     add_provider_commands(commands)
+    add_pki_commands(commands)
+    add_card_commands(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.func(options))

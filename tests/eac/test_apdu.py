@@ -130,7 +130,7 @@ def test_the_class_byte_tells_chaining_and_secure_messaging() -> None:
         0x1C: (True, True),
         0x4C: (False, False),
         0x50: (True, False),
-        0x8C: (False, False),
+        0x8C: (False, True),
         0x90: (False, False),
         0xFF: (False, False),
     }

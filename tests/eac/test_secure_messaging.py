@@ -154,7 +154,7 @@ def test_every_changed_bit_of_a_response_is_noticed() -> None:
 
 
 def test_a_plain_command_is_told_what_it_misses() -> None:
-    for cla in (0x00, 0x04, 0x08, 0x8C):
+    for cla in (0x00, 0x04, 0x08, 0x4C, 0x80):
         with pytest.raises(SecureMessagingError, match="expected a command with secure messaging") as caught:
             unprotect_command(SESSION, replace(READ, cla=cla))
         assert caught.value.status_word == 0x6987

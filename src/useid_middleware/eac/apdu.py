@@ -14,7 +14,6 @@ MAX_NE: Final = 0x10000
 _CHAINING: Final = 0x10
 _SECURE_MESSAGING: Final = 0x0C
 _PROPRIETARY: Final = 0x80
-_FURTHER_INTERINDUSTRY: Final = 0x40
 
 
 class Ins(IntEnum):
@@ -121,7 +120,7 @@ class Command:
     @property
     def secured(self) -> bool:
         """Whether CLA announces the secure messaging of TR-03110: ISO 7816-4's, with the header authenticated."""
-        return self.cla < _FURTHER_INTERINDUSTRY and self.cla & _SECURE_MESSAGING == _SECURE_MESSAGING
+        return self.cla & 0x60 == 0 and self.cla & _SECURE_MESSAGING == _SECURE_MESSAGING
 
     def encode(self) -> bytes:
         """The APDU: short if data and Ne allow it, extended otherwise."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from .apdu import Command, Ins, StatusWord
 from .curves import Curve
-from .errors import StatusWordError
+from .errors import APDUError, StatusWordError
 from .exchange import Exchange, expect, expect_ok
 from .file_identifiers import EID_APPLICATION, FileId, data_group_fid
 from .keys import PasswordId
@@ -24,6 +24,7 @@ _BY_NAME: Final = 0x04
 _CURRENT: Final = 0x02
 _PIN: Final = 0x03
 _CAN: Final = 0x02
+#: READ BINARY has 15 bits for the offset.
 _MAX_FILE: Final = 0x8000
 
 
@@ -38,10 +39,15 @@ def select_eid_application() -> Exchange[None]:
 
 
 def read_file(fid: int, *, part: int = PART) -> Exchange[bytes]:
-    """SELECT a file of the current directory and READ BINARY all of it, in parts of at most ``part`` bytes."""
+    """SELECT a file of the current directory and READ BINARY all of it, in parts of at most ``part`` bytes.
+
+    ``APDUError`` for a file that does not end before 15 bits of offset do.
+    """
     yield from _select_file(fid)
     content = b""
-    while len(content) < _MAX_FILE:
+    while True:
+        if len(content) >= _MAX_FILE:
+            raise APDUError(f"READ BINARY {fid:04X}: expected a file of less than {_MAX_FILE} bytes")
         offset = len(content).to_bytes(2, "big")
         response = yield Command(Ins.READ_BINARY, offset[0], offset[1], ne=part)
         # Right behind the end some cards answer 6B00, where the last part was full.
@@ -49,8 +55,7 @@ def read_file(fid: int, *, part: int = PART) -> Exchange[bytes]:
         data = expect(f"READ BINARY {fid:04X}", response, accepted=accepted)
         content += data
         if response.sw != StatusWord.OK or not data:
-            break
-    return content
+            return content
 
 
 def read_card_access() -> Exchange[tuple[bytes, SecurityInfos]]:

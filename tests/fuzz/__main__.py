@@ -1,0 +1,25 @@
+"""``python -m tests.fuzz NAME [arguments of libFuzzer]``: fuzz one parser with atheris; without a name, list them."""
+
+import sys
+
+
+def main() -> None:
+    """Fuzz until a finding or the time is up."""
+    if len(sys.argv) < 2:
+        from tests.fuzz.targets import TARGETS
+
+        print("\n".join(TARGETS))
+        return
+    import atheris
+
+    # Our own code alone: to instrument all that it imports takes longer than many a run.
+    with atheris.instrument_imports(include=["useid_middleware"]):
+        from tests.fuzz.targets import run
+
+    name = sys.argv.pop(1)
+    atheris.Setup(sys.argv, lambda data: run(name, data))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
