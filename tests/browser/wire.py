@@ -119,8 +119,8 @@ class Wire:
         self.say("frame", {"frame": frame})
 
     def say(self, name: str, data: object, *, event_id: int | None = None) -> None:
-        """Send an event over every open stream; one that is no news of a state waits for a stream."""
-        if event_id is None:
+        """Send an event over every open stream; one that a later stream would not begin with waits for a stream."""
+        if event_id is None or self.mute:
             self.await_stream()
         head = f"id: {event_id}\n" if event_id is not None else ""
         self._push(f"{head}event: {name}\ndata: {json.dumps(data)}\n\n".encode())
