@@ -17,6 +17,9 @@ def main() -> None:
     options = parser.parse_args()
     rows = run(quick=options.quick)
     print(as_table(rows))
+    print("\nreading the emulated card, both sides, CPU:")
+    for step in eac.steps(eac.QUICK if options.quick else eac.FULL):
+        print(f"  {step.name:<24}{step.milliseconds:6.1f} ms")
     if options.json is not None:
         options.json.write_text(as_json(rows), encoding="utf-8")
 

@@ -49,6 +49,12 @@ def test_the_elliptic_curve_part_of_pace_gives_a_row() -> None:
     check(found, unit="µs")
 
 
+def test_a_whole_reading_of_the_card_is_told_step_by_step() -> None:
+    *steps, whole = eac.steps(eac.Size(rounds=1, sides=1))
+    assert [step.name for step in steps] == ["PACE", "Terminal Authentication", "Chip Authentication", "DG1 to DG9"]
+    assert isclose(whole.milliseconds, sum(step.milliseconds for step in steps))
+
+
 @pytest.mark.parametrize(("ours", "met"), [(49.9, True), (50.0, True), (50.1, False)])
 def test_a_goal_is_the_most_that_the_ratio_may_be(ours: float, met: bool) -> None:
     judged = row("a vs b", ours=ours, peer=100, unit="µs", goal=0.5)
