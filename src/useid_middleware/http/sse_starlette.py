@@ -15,6 +15,8 @@ from .sse import HEADERS, MAX_QUEUE
 
 #: sse-starlette's own pings come on top of ours; once a day is as good as never.
 _NEVER = 86_400
+#: When the server stops, our own last words end the stream at once; sse-starlette shall not cut them off before (s).
+_GRACE = 2.0
 
 
 class EventSourceAdapter:
@@ -44,7 +46,7 @@ class EventSourceAdapter:
                 await send(await chunks.get())
                 return
             headers = {name.decode(): value.decode() for name, value in HEADERS if name != b"content-type"}
-            response = EventSourceResponse(_bodies(chunks), headers=headers, ping=_NEVER)
+            response = EventSourceResponse(_bodies(chunks), headers=headers, ping=_NEVER, shutdown_grace_period=_GRACE)
             await response(scope, receive, send)
         finally:
             first.cancel()
