@@ -10,12 +10,11 @@ from useid_middleware.errors import ProviderError
 from useid_middleware.oidc.core.claims_sources import (
     Aggregated,
     Distributed,
-    claimed_issuer,
     claims_sources,
     merge_claims,
     verify_source,
 )
-from useid_middleware.oidc.core.jose import sign_token
+from useid_middleware.oidc.core.jose import claimed_issuer, sign_token
 from useid_middleware.oidc.core.keys import KeySet
 
 CLAIMS_PROVIDER = "https://bank.example"

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from tests.oidc.conftest import CLIENT, ISSUER, NOW, Signers, forge, json_values
 from useid_middleware.errors import ProviderError, RequestError
-from useid_middleware.oidc.core.jose import sign_token
+from useid_middleware.oidc.core.jose import claimed_issuer, sign_token
 from useid_middleware.oidc.core.keys import KeySet
 from useid_middleware.oidc.core.logout import (
     BACKCHANNEL_LOGOUT,
     LogoutToken,
     check_frontchannel,
-    claimed_issuer,
     end_session_url,
     verify_logout_token,
 )

@@ -14,7 +14,7 @@ from tests.oidc.conftest import CLIENT, ISSUER, Signers, forge, json_values
 from useid_middleware.errors import ProviderError
 from useid_middleware.oidc.core.jose import sign_token
 from useid_middleware.oidc.core.keys import ClientKeys, KeySet
-from useid_middleware.oidc.core.tokens import read_userinfo
+from useid_middleware.oidc.core.userinfo import read_userinfo
 
 ALGORITHMS = ("RS256", "ES256")
 GONE = object()

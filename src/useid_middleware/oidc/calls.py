@@ -14,12 +14,11 @@ from ..errors import ConfigurationError
 from ..settings import OIDCProvider
 from ..stores.base import Clock
 from .core import dpop
-from .core.client_authentication import basic_credentials, client_assertion, secret_assertion
+from .core.client_authentication import ASSERTION_TYPE, basic_credentials, client_assertion, secret_assertion
 from .core.keys import ClientKeys
 from .network import HTTP, Answer, origin_of
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Calls:
@@ -118,7 +117,7 @@ class Calls:
         elif method in ("private_key_jwt", "client_secret_jwt"):
 
             def method(client: ClientAuth, verb: str, url: str, headers: dict[str, str], body: str) -> Any:
-                fields = {"client_id": provider.client_id, "client_assertion_type": _ASSERTION}
+                fields = {"client_id": provider.client_id, "client_assertion_type": ASSERTION_TYPE}
                 fields["client_assertion"] = self._assertion(secret)
                 return url, headers, f"{body}&{urlencode(fields)}" if body else urlencode(fields)
         elif "tls_client_auth" in method:

@@ -16,7 +16,7 @@ from ..settings import OIDCProvider, OIDCSettings
 from ..stores.base import Clock
 from .calls import Calls
 from .core import claims_sources
-from .core.authorization import parse_pushed_response, request_object
+from .core.authorization import error_code, parse_pushed_response, request_object
 from .core.jose import claimed_issuer, decrypt_token, is_encrypted
 from .core.keys import ClientKeys, KeySet
 from .core.metadata import ProviderMetadata, check_metadata, discovery_url, parse_metadata, rewrite
@@ -183,11 +183,10 @@ class ProviderClient:
         answer = await self._calls.post(self._endpoint(metadata, endpoint), form)
         value = _json_object(answer, endpoint)
         if answer.status != 200:
-            error = value.get("error")
             raise ProviderError(
                 "token_refused",
                 f"{endpoint}: expected 200, found {answer.status}",
-                details={"error": error if isinstance(error, str) and error.isprintable() else "unknown"},
+                details={"error": error_code(value.get("error"))},
             )
         return value
 

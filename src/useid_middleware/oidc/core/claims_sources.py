@@ -13,7 +13,6 @@ from ...errors import ProviderError
 from ...settings import is_loopback
 from .claims import check_issuer, check_lifetime
 from .jose import MAX_TOKEN, verify_token
-from .jose import claimed_issuer as claimed_issuer
 from .keys import KeySet
 
 MAX_SOURCES: Final = 10

@@ -7,7 +7,6 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ...errors import RequestError
 from .claims import check_issued, check_issuer, check_lifetime, claim_invalid, read_audience, read_text, require_text
-from .jose import claimed_issuer as claimed_issuer
 from .jose import verify_token
 from .keys import KeySet
 

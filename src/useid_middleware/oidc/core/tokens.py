@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..._codec import Record, b64url
 from ...errors import ProviderError
+from .authorization import error_code
 from .claims import (
     check_issued,
     check_issuer,
@@ -22,12 +23,10 @@ from .claims import (
 from .jose import MAX_TOKEN, verify_token
 from .keys import KeySet
 from .strict_json import MAX_ANSWER, read_answer
-from .userinfo import read_userinfo as read_userinfo
 
 #: Ten years; an ``expires_in`` beyond is a mistake, in milliseconds perhaps.
 _MAX_LIFETIME: Final = 10 * 366 * 86400
-#: Characters of an error code (RFC 6749 §5.2) and of tokens (RFC 6749 A.12, A.17), which travel in headers.
-_ERROR: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}").fullmatch
+#: Characters of tokens (RFC 6749 A.12, A.17), which travel in headers.
 _TOKEN: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN}}}").fullmatch
 _SCOPE: Final = re.compile(r"[\x20-\x7e]{0,16384}").fullmatch
 _SECONDS: Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?").fullmatch
@@ -113,12 +112,10 @@ def parse_token_response(
     """
     answer = read_answer(media_type, body)
     if status != 200 or (answer is not None and "error" in answer):
-        error = answer.get("error") if answer is not None else None
-        code = error if isinstance(error, str) and _ERROR(error) else "unknown"
         raise ProviderError(
             "token_refused",
             f"token response: expected 200 and tokens, found {status}; the error code is in the details",
-            details={"error": code, "status": status},
+            details={"error": error_code((answer or {}).get("error")), "status": status},
         )
     if answer is None:
         raise _response_invalid("body", f"one JSON object of at most {MAX_ANSWER} bytes")
