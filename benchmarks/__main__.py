@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from . import eac, login, oidc, request, sse
+from . import eac, eid, login, oidc, request, sse
 from .rows import Row, as_json, as_table
 
 
@@ -35,7 +35,9 @@ def run(*, quick: bool) -> list[Row]:
     _say("logins at an OpenID provider")
     providers = asyncio.run(oidc.rows(oidc.QUICK if quick else oidc.FULL))
     _say("PACE, in this process")
-    return [*logins, *streams, event, *requests, *providers, *eac.rows(eac.QUICK if quick else eac.FULL)]
+    cards = eac.rows(eac.QUICK if quick else eac.FULL)
+    _say("whole eID logins, in this process")
+    return [*logins, *streams, event, *requests, *providers, *cards, *eid.rows(eid.QUICK if quick else eid.FULL)]
 
 
 def _say(what: str) -> None:

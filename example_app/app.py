@@ -5,6 +5,7 @@ tells it about a login by password. ``request.user``, ``request.auth`` and ``@re
 and OpenID Connect are served below ``/auth``, and logging out is a form that posts to ``/auth/logout``.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -34,6 +35,8 @@ FORM_TARGETS: Final = tuple(
     "{0.scheme}://{0.netloc}".format(urlsplit(provider.expected_issuer))
     for provider in settings.oidc.providers.values()
 )
+#: Where `make demo` serves its emulated phone with an ID card.
+EID_PHONE: Final = os.environ.get("HARBOUR_EID_PHONE", "")
 
 
 async def home(request: Request) -> Response:
@@ -54,6 +57,11 @@ async def log_in(request: Request) -> Response:
         return pages.login(visit(request), target=target, username=username, failed=True)
     await login(request, Identity(provider="password", subject=username, username=username, amr=("pwd",)))
     return RedirectResponse(target, status_code=303)
+
+
+async def id_card(request: Request) -> Response:
+    """Log in with an ID card; leads to ``?next=``."""
+    return pages.id_card(visit(request), target=local_path(request, request.query_params.get("next", "/")))
 
 
 @requires("authenticated", redirect="login")
@@ -103,6 +111,8 @@ def visit(request: Request) -> Visit:
         by_provider=session is not None and session.sid is not None,
         providers=PROVIDERS,
         form_targets=FORM_TARGETS,
+        has_eid=bool(settings.eid.server),
+        eid_phone=EID_PHONE,
     )
 
 
@@ -141,6 +151,7 @@ site = Starlette(
     routes=[
         Route("/", home, name="home"),
         Route("/login", log_in, methods=["GET", "POST"], name="login"),
+        Route("/id-card", id_card, name="id_card"),
         Route("/protected", protected, name="protected"),
         Route("/phones", phones, name="phones"),
         Route("/phone/{file:path}", phone),

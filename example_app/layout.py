@@ -43,6 +43,9 @@ class Visit:
     by_provider: bool = False
     providers: Sequence[tuple[str, str]] = ()
     form_targets: Sequence[str] = ()
+    #: Whether ID cards can log in, and where the emulated phone for them is; empty for none.
+    has_eid: bool = False
+    eid_phone: str = ""
 
     @property
     def text(self) -> Mapping[str, str]:

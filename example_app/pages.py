@@ -16,12 +16,12 @@ def home(visit: Visit) -> HTMLResponse:
     text = visit.text
     if visit.username:
         hello = text["hello"].format(username=escape(visit.username))
-        lead = text["hello_lead"].format(acr=f'<b id="acr">{visit.acr}</b>')
+        lead = text["hello_lead"].format(acr=f'<b id="acr">{escape(visit.acr)}</b>')
         note = f'<p class="notice" id="new-user" role="status">{text["new_user"]}</p>' if visit.is_new else ""
         hero = f"""\
 <h1>{hello}</h1>
 {note if not visit.roles else ""}
-<p class="lead">{lead} {text[visit.acr]}.</p>
+<p class="lead">{lead} {_level(visit)}.</p>
 <p class="actions"><a class="button" href="/protected">{text["see_protected"]}</a>
 <a class="button quiet" href="/phones">{text["see_phones"]}</a></p>"""
     else:
@@ -29,7 +29,7 @@ def home(visit: Visit) -> HTMLResponse:
 <h1>{text["home_title"]}</h1>
 <p class="lead">{text["home_lead"]}</p>
 <p class="actions"><a class="button" href="/login">{text["log_in"]}</a></p>"""
-    names = ("step_password", "step_phone", "step_enrol", "step_qr")
+    names = ["step_password", "step_phone", "step_enrol", "step_qr", *(["step_eid"] if visit.has_eid else [])]
     steps = "".join(f"<li><p>{text[name]}</p></li>" for name in names)
     return page(
         visit,
@@ -69,7 +69,7 @@ def login(visit: Visit, *, target: str, username: str = "", failed: bool = False
 </form>
 <p class="hint">{text["demo_account"]}</p>
 </section>
-{_providers(visit, target)}</div>
+{_providers(visit, target)}{_id_card(visit, target)}</div>
 <p class="or">{text["or"]}</p>
 <div class="by-phone">
 <useid-login server="/auth" return-url="{escape(target)}">
@@ -81,6 +81,29 @@ def login(visit: Visit, *, target: str, username: str = "", failed: bool = False
 <p class="hint" id="qr-sent" role="status" data-text="{escape(text["qr_sent"])}"></p>
 </div>
 </div>""",
+    )
+
+
+def id_card(visit: Visit, *, target: str) -> HTMLResponse:
+    """The plugin's widget for ID cards, and the way to the emulated phone where there is one."""
+    text = visit.text
+    phone = f'<p class="hint">{text["eid_phone_hint"].format(phone=escape(visit.eid_phone))}</p>'
+    sent = f'<p class="hint" id="qr-sent" role="status" data-text="{escape(text["eid_sent"])}"></p>'
+    return page(
+        visit,
+        title=text["eid_title"],
+        scripts=("/auth/widget/useid-eid.js", "/static/id-card.js"),
+        main=f"""\
+<h1>{text["login_title"]}</h1>
+<p class="lead">{text["eid_lead"]}</p>
+<div class="by-phone alone">
+<useid-eid server="/auth" return-url="{escape(target)}" data-phone="{escape(visit.eid_phone)}">
+<noscript><form class="card" method="post" action="/auth/eid/plain">
+<input type="hidden" name="returnUrl" value="{escape(target)}">
+<button class="button">{text["eid_no_script"]}</button></form></noscript>
+</useid-eid>
+{phone + sent if visit.eid_phone else ""}</div>
+<p><a href="/login?{escape(urlencode({"next": target}))}">{text["other_ways"]}</a></p>""",
     )
 
 
@@ -105,7 +128,7 @@ def protected(visit: Visit) -> HTMLResponse:
 <section class="card" aria-labelledby="this-login"><h2 id="this-login">{text["this_login"]}</h2>
 <dl class="facts">
 <div><dt>{text["account"]}</dt><dd>{escape(visit.username)}</dd></div>
-<div><dt>{text["level"]}</dt><dd><b id="acr" class="badge">{visit.acr}</b> {text[visit.acr]}</dd></div>
+<div><dt>{text["level"]}</dt><dd><b id="acr" class="badge">{escape(visit.acr)}</b> {_level(visit)}</dd></div>
 <div><dt>{text["methods"]}</dt><dd><ul class="methods" id="amr">{methods}</ul></dd></div>
 <div><dt>{text["since"]}</dt><dd>{since}</dd></div>
 {roles}</dl>
@@ -125,6 +148,13 @@ def protected(visit: Visit) -> HTMLResponse:
     )
 
 
+def _level(visit: Visit) -> str:
+    """What the level of this login means; one with an emulated card says that it means nothing."""
+    level, _, emulated = visit.acr.partition("-")
+    meaning = visit.text["L1_card" if level == "L1" and "sc" in visit.amr else level]
+    return f"{meaning} ({visit.text['emulated']})" if emulated else meaning
+
+
 def _providers(visit: Visit, target: str) -> str:
     """A link for each OpenID provider."""
     links = "".join(
@@ -138,6 +168,19 @@ def _providers(visit: Visit, target: str) -> str:
     return f"""\
 <section class="card" aria-labelledby="by-provider"><h2 id="by-provider">{title}</h2>
 <p class="actions">{links}</p></section>
+"""
+
+
+def _id_card(visit: Visit, target: str) -> str:
+    """A link to the login with an ID card, where one can log in so."""
+    if not visit.has_eid:
+        return ""
+    text = visit.text
+    address = f"/id-card?{urlencode({'next': target})}"
+    return f"""\
+<section class="card" aria-labelledby="by-id-card"><h2 id="by-id-card">{text["by_id_card"]}</h2>
+<p class="hint">{text["by_id_card_hint"]}</p>
+<p class="actions"><a class="button" href="{escape(address)}">{text["eid_title"]}</a></p></section>
 """
 
 

@@ -21,16 +21,18 @@ SOURCES = {
 
 #: Where each library may be imported: one folder or module, so that replacing it touches one place.
 PLACES = {
-    "asn1crypto": ("eac/", "emulation/pki"),
+    "asn1crypto": ("eac/", "emulation/pki", "webauthn/core/"),
     "authlib": ("oidc/client.py", "oidc/calls.py"),
-    "cryptography": ("_sealing.py", "eac/", "oidc/core/", "emulation/"),
+    "cryptography": ("_sealing.py", "eac/", "eid/core/", "eid/network.py", "oidc/core/", "webauthn/", "emulation/"),
     # The demo serves the checkout's example.
     "example_app": ("cli.py",),
-    "httpx2": ("oidc/network.py", "oidc/http_auth.py", "emulation/"),
-    "joserfc": ("oidc/core/", "oidc/keygen.py", "emulation/provider/"),
+    "httpx2": ("oidc/network.py", "oidc/http_auth.py", "eid/network.py", "emulation/"),
+    "fido2": ("webauthn/core/", "emulation/phone/"),
+    "joserfc": ("oidc/core/", "oidc/keygen.py", "webauthn/core/", "emulation/provider/"),
+    "lxml": ("_xml.py", "eid/core/", "emulation/paos_elements.py"),
     "msgspec": ("_codec.py",),
     # The server verifies and the emulated phone signs.
-    "nacl": ("qr/core/", "emulation/phone/"),
+    "nacl": ("qr/core/", "webauthn/core/", "emulation/phone/"),
     "pydantic": ("settings/", "emulation/card/personalisation.py"),
     "pydantic_settings": ("settings/",),
     "redis": ("stores/redis",),
@@ -38,7 +40,12 @@ PLACES = {
     "sqlalchemy": ("accounts/",),
     "sse_starlette": ("http/",),
     "starlette": ("sessions/",),
-    "uvicorn": ("cli.py", "emulation/provider/commands.py"),
+    "uvicorn": (
+        "cli.py",
+        "emulation/provider/commands.py",
+        "emulation/client/serving.py",
+        "emulation/server/serving.py",
+    ),
 }
 
 #: Needed without being imported: SQLAlchemy loads its drivers by name, redis-py its faster parser when it is there.

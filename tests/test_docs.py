@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeGuard, get_args
 
@@ -21,6 +22,9 @@ from useid_middleware import (
     errors,
     events,
 )
+from useid_middleware.eid.core.results import ClientMinor, Minor
+from useid_middleware.eid.core.session import Reason, State
+from useid_middleware.emulation.server.soap_keys import CLIENT, prepare_key
 from useid_middleware.events import Question
 from useid_middleware.oidc.keygen import new_client_keys
 
@@ -71,7 +75,7 @@ def shown(default: object) -> str:
     """How the page writes a default."""
     if default is PydanticUndefined:
         return "required"
-    return "–" if default is None else f"`{json.dumps(default)}`"
+    return "–" if default is None else f"`{json.dumps(default, default=str)}`"
 
 
 def test_the_settings_page_lists_every_setting_with_its_variable_and_default() -> None:
@@ -125,6 +129,48 @@ OTHER: dict[str, object] = {
     "oidc.existing_user_page": "/select",
     "oidc.after_logout": "/bye",
     "oidc.webfinger_domains": ["example.com"],
+    "levels": {"/payments": "L2"},
+    "paths.step_up": "/more",
+    "webauthn.rp_id": "shop.example",
+    "webauthn.origins": ["https://my.shop.example"],
+    "webauthn.user_verification": "preferred",
+    "webauthn.attestation": "direct",
+    "webauthn.trust_anchors": ["anchors.pem"],
+    "webauthn.metadata_blob": "mds.jwt",
+    "webauthn.metadata_roots": ["root.pem"],
+    "webauthn.aaguids": ["ee882879-721c-4913-9775-3dfcce97072a"],
+    "eid.server": "embedded",
+    "eid.tls_certificate": "shop.pem",
+    "eid.tls_key": "shop-key.pem",
+    "eid.ca_file": "authorities.pem",
+    "eid.signing_certificate": "shop-signing.pem",
+    "eid.signing_key": "shop-signing-key.pem",
+    "eid.server_signing_certificate": "eid-server.pem",
+    "eid.paos_address": "https://eid.example/paos",
+    "eid.required": ["GivenNames", "RestrictedID"],
+    "eid.optional": ["GivenNames"],
+    "eid.age": 18,
+    "eid.community_id": "0276",
+    "eid.transaction_info": "Order 17",
+    "eid.level_of_assurance": "hoch",
+    "eid.keep": ["RestrictedID"],
+    "eid.username": "GivenNames",
+    "eid.client": "integrated",
+    "eid.pki": "test-pki",
+    "eid.server_tls_certificate": "shop.pem",
+    "eid.soap_clients": ["other.pem"],
+}
+#: A site that the settings of tenants are tried with, and other values than its.
+TENANT: dict[str, object] = {"origins": ["https://shop.example"], "token_urls": ["https://shop.example/eid/"]}
+OTHER |= {"embed.tenants": {"shop": TENANT}} | {
+    f"embed.tenants.<name>.{name}": value
+    for name, value in {
+        "origins": ["https://shop.example:8443"],
+        "token_urls": ["https://shop.example/eid?token="],
+        "refresh_origins": ["https://login.shop.example"],
+        "theme": "dark",
+        "default_target": "https://shop.example/login",
+    }.items()
 }
 #: The same for the settings of a provider.
 OTHER_OF_PROVIDER: dict[str, object] = {
@@ -176,6 +222,10 @@ def test_a_setting_is_set_by_the_variable_that_the_page_names(row: list[str], mo
     if name.startswith("oidc.providers.") or name == "oidc.default_provider":
         needed = STAFF | NEEDS.get(name.rpartition(".")[2], {})
         variables |= {f"USEID_OIDC__PROVIDERS__STAFF__{member.upper()}": each for member, each in needed.items()}
+    if name.startswith("embed.tenants."):
+        variables |= {f"USEID_EMBED__TENANTS__STAFF__{member.upper()}": each for member, each in TENANT.items()}
+    if name == "eid.username":
+        variables["USEID_EID__OPTIONAL"] = ["GivenNames"]  # It is refused without.
     variables[variable.replace("<NAME>", "STAFF")] = value
     for each, text in variables.items():
         monkeypatch.setenv(each, text if isinstance(text, str) else json.dumps(text))
@@ -188,13 +238,15 @@ def setting(settings: Settings, name: str) -> object:
     for part in name.split("."):
         found = found[part] if isinstance(found, dict) else getattr(found, part)
     if isinstance(found, dict) and all(isinstance(each, BaseModel) for each in found.values()):
-        secret = {"client_secret": STAFF["client_secret"]}
+        secret = {"client_secret": STAFF["client_secret"]} if name == "oidc.providers" else {}
         return {key: each.model_dump(mode="json", exclude_unset=True) | secret for key, each in found.items()}
     if isinstance(found, SecretStr):
         return found.get_secret_value()
     if isinstance(found, Path):
         return str(found)
-    return list(found) if isinstance(found, tuple) else found
+    if isinstance(found, tuple):
+        return [str(each) if isinstance(each, Path) else each for each in found]
+    return found
 
 
 def test_the_settings_pages_toml_and_variable_are_a_configuration(
@@ -241,15 +293,19 @@ def test_the_api_page_lists_what_the_package_exports() -> None:
     assert len(imports) == len(tree.body) - 1, "__init__ holds a docstring and imports"
 
 
-#: Errors whose code and status are their class's own.
+#: Errors whose code and status are their class's own, and where they belong.
 OWN_CODE = {
-    "configuration_error": ("ConfigurationError", 500),
-    "login_refused": ("RefusedError", 403),
-    "rate_limited": ("RateLimited", 429),
+    "configuration_error": ("errors.py", "ConfigurationError", 500),
+    "eid_server_refused": ("eid/", "EIDServerError", 502),
+    "login_refused": ("errors.py", "RefusedError", 403),
+    "rate_limited": ("errors.py", "RateLimited", 429),
 }
-OWN_KIND = (errors.ConfigurationError, errors.RefusedError, errors.RateLimited)
-#: Raised before there is a server, by the phone, or at the command line.
-NOT_SENT = ("emulation/", "qr/core/link.py", "oidc/core/registration.py", "oidc/commands.py")
+OWN_KIND = (errors.ConfigurationError, errors.EIDServerError, errors.RefusedError, errors.RateLimited)
+#: Raised before there is a server, by the phone or its client, at the command line, or in what nothing serves yet.
+NOT_SENT = (
+    *("emulation/", "qr/core/link.py", "eid/core/link.py", "eid/core/tctoken.py", "oidc/core/registration.py"),
+    *("oidc/commands.py", "webauthn/core/sealing.py"),
+)
 #: Raised to the host app, or caught and logged.
 NOT_ANSWERED = ("configuration_error", "not_authenticated", "refresh_failed", "claims_source_refused")
 
@@ -257,8 +313,8 @@ NOT_ANSWERED = ("configuration_error", "not_authenticated", "refresh_failed", "c
 def raised() -> Iterator[tuple[str, str, str, int]]:
     """Each error that the source makes: the file, and its code, class and status."""
     package = Path(useid_middleware.__file__).parent
-    for name, (kind, status) in OWN_CODE.items():
-        yield "errors.py", name, kind, status
+    for name, (place, kind, status) in OWN_CODE.items():
+        yield place, name, kind, status
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args):
@@ -285,7 +341,11 @@ def test_the_errors_page_lists_every_code_with_its_classes_and_status() -> None:
     found = tables(page("reference/errors.md"))
     listed = {
         code(row[0])[0]: {(kind, int(status)) for kind in code(row[1]) for status in row[2].split()}
-        for row in (*found["What the server answers"], *found["At a login by a provider, and at its logouts"])
+        for heading in (
+            *("What the server answers", "At a login by a provider, and at its logouts"),
+            *("At a login with an ID card", "With passkeys, and where a page demands a level"),
+        )
+        for row in found[heading]
         if row[0].startswith("`")
     }
     assert listed == sent()
@@ -304,7 +364,11 @@ def test_the_wire_reference_lists_every_code_with_its_status() -> None:
         names, statuses = code(row[0]), re.findall(r"\d{3}", row[1])
         # Several codes of a row share its status, or each has its own.
         listed |= dict(zip(names, statuses if len(statuses) > 1 else statuses * len(names), strict=True))
-    assert listed == {name: str(status) for name, kinds in sent("oidc/").items() for _, status in kinds}
+    assert listed == {name: str(status) for name, kinds in sent(*ELSEWHERE).items() for _, status in kinds}
+
+
+#: What the device switch has nothing to do with.
+ELSEWHERE = ("oidc/", "eid/", "webauthn/", "sessions/protection.py")
 
 
 def calls(name: str) -> set[str]:
@@ -328,6 +392,81 @@ def test_the_reference_of_openid_connect_lists_every_call(tmp_path: Path) -> Non
     provider = STAFF | {"request_object": "reference", "private_keys": tmp_path / "keys.json"}
     shared = {"GET /login", "GET /logout", "POST /logout", "GET /sessions/current/events"}
     assert calls("reference/oidc.md") == shared | served(oidc={"providers": {"staff": provider}}) - served()
+
+
+def test_the_webauthn_reference_lists_every_call() -> None:
+    assert calls("reference/webauthn.md") == served(webauthn={"enabled": True}) - served()
+
+
+def test_the_webauthn_reference_lists_every_code() -> None:
+    folder = Path(useid_middleware.__file__).parent / "webauthn"
+    made = set()
+    for path in folder.rglob("*.py"):
+        if path.name != "sealing.py":
+            made |= set(re.findall(r'Error\(\s*"((?:webauthn|passkey|ceremony)_\w+)"', path.read_text()))
+    found = tables(page("reference/webauthn.md"))
+    headings = ("Errors", "The response of the authenticator", "The attestation statement", "Whom to believe")
+    listed = {code(row[0])[0] for heading in headings for row in found[heading] if row[0].startswith("`")}
+    assert listed == made | {"level_required"}
+
+
+@pytest.fixture
+def eid_services(tmp_path: Path) -> list[Path]:
+    """The certificate of an eService, for the embedded eID server."""
+    return [prepare_key(tmp_path / "pki", CLIENT, now=datetime.now(UTC)).certificate_file]
+
+
+def test_the_eid_reference_lists_every_call(eid_services: list[Path]) -> None:
+    with_all = {"eid": {"server": "embedded", "soap_clients": eid_services}, "embed": {"tenants": {"shop": TENANT}}}
+    assert calls("reference/eid.md") == served(**with_all) - served()
+
+
+def test_the_eid_reference_says_which_settings_serve_what(eid_services: list[Path]) -> None:
+    own, shared = {"GET /eid", "POST /eid/plain"}, {"POST /eid/start", "GET /eid/tctoken/{token}"}
+    login = own | shared
+    embedding, paos, soap = {"GET /embed.js", "GET /widget"}, {"POST /eid/paos"}, {"POST /eid/soap"}
+    everything = login | embedding | paos | soap
+    tenants = {"embed": {"tenants": {"shop": TENANT}}}
+    assert served(eid={"server": "embedded"}) & everything == login | paos
+    assert served(eid={"server": "embedded", "soap_clients": eid_services}) & everything == login | paos | soap
+    assert served(**tenants) & everything == shared | embedding
+
+
+def test_the_eid_reference_lists_every_error_of_its_calls() -> None:
+    found = tables(page("reference/eid.md"))["Errors"]
+    listed: dict[str, str] = {}
+    for row in found:
+        for name in code(row[0]):
+            listed[name] = row[1]
+    known = sent("oidc/")
+    assert {name: str(status) for name in listed for _, status in known[name]} == listed
+    own = {name for name in sent("oidc/") if name not in sent("oidc/", "eid/")}
+    assert own <= listed.keys()
+
+
+def test_the_eid_reference_lists_every_code_of_the_emulated_client() -> None:
+    client = Path(useid_middleware.__file__).parent / "emulation" / "client"
+    # Those that come from elsewhere: the network, and messages of the server.
+    made: set[object] = {"server_unreachable", "paos_invalid"}
+    for path in client.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name("Failure" | "_unusable"), args=[ast.Constant(code_), *_]):
+                    made.add(code_)
+    listed = [
+        name for row in tables(page("reference/eid.md"))["What the emulated client says"] for name in code(row[0])
+    ]
+    assert set(listed) == made
+
+
+def test_the_eid_reference_lists_every_status_reason_and_minor() -> None:
+    found = tables(page("reference/eid.md"))["Status"]
+    listed = {code(row[0])[0] for row in found if row[0].startswith("`")} - {"reason"}
+    assert listed == {*State, *Reason}
+    soap = {code(row[1])[0] for row in tables(page("reference/eid.md"))["The interface of TR-03130"] if "`" in row[1]}
+    assert soap == {minor.rpartition("/")[2] for minor in Minor}
+    for minor in ClientMinor:
+        assert f"`{minor.partition('resultminor/')[2]}`" in page("reference/eid.md")
 
 
 # All pages
@@ -365,7 +504,8 @@ def test_every_test_that_a_page_names_exists(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_that_a_page_names_exists(name: str) -> None:
     named = re.findall(
-        r"`((?:qr|limits|sse|sessions|oidc|paths)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`", PAGES[name].read_text()
+        r"`((?:qr|limits|sse|sessions|oidc|eid|embed|paths)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`",
+        PAGES[name].read_text(),
     )
     assert set(named) <= {setting for setting, _ in fields(Settings)}
 

@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from tests.test_docs import code, page
 from tests.test_flow import tables
 from useid_middleware import (
+    Account,
     Identity,
     LoginSucceeded,
     PreLogin,
@@ -28,6 +29,7 @@ from useid_middleware import (
     UseID,
     UseIDMiddleware,
     UseIDRouter,
+    UserCreated,
     login,
 )
 from useid_middleware.cli import main
@@ -96,7 +98,35 @@ async def test_the_ten_lines_of_the_how_to_log_somebody_in_at_a_provider(load: A
     await app.useid.stop()
 
 
-TOML = re.findall(r"```toml\n(.*?)```", page("howto/oidc.md"), re.S)
+async def test_the_ten_lines_of_the_how_to_log_somebody_in_with_an_id_card(load: Any) -> None:
+    app = load("howto/eid.md", "with_eid").app
+    async with client(app) as browser:
+        sent = await browser.get("/orders", headers={"accept": "text/html"})
+        choice = await browser.get(sent.headers["location"])
+        assert "/auth/eid?return=%2Forders" in choice.text
+    await app.useid.stop()
+    await load("howto/eid.md", "eid_login").test_erika_sees_her_orders()
+
+
+async def test_the_listeners_of_the_eid_how_to_hear_change_and_refuse() -> None:
+    (text,) = (
+        block for block in re.findall(r"```python\n(.*?)```", page("howto/eid.md"), re.S) if "events.on" in block
+    )
+    names: dict[str, Any] = {}
+    exec(compile(text, "eid.md", "exec"), names)
+    account = Account("a" * 22, "ERIKA", 0.0)
+    created = UserCreated(0.0, account, {"Nationality": "D"}, None)
+    await names["events"].emit(created)
+    assert created.account.roles == ("resident",)
+    at_home = {"PlaceOfResidence": {"city": "KÖLN"}}
+    await names["events"].emit(LoginSucceeded(0.0, Identity("eid", "1f", claims=at_home)))
+    with pytest.raises(RefusedError, match="live in Cologne"):
+        await names["events"].emit(LoginSucceeded(0.0, Identity("eid", "1f")))
+
+
+TOML = [
+    text for name in ("howto/oidc.md", "howto/eid.md") for text in re.findall(r"```toml\n(.*?)```", page(name), re.S)
+]
 
 
 @pytest.mark.parametrize("text", TOML, ids=[text.partition("\n")[0] for text in TOML])
@@ -106,6 +136,8 @@ def test_every_configuration_of_the_how_to_is_one(text: str, tmp_path: Path) -> 
     settings = Settings(config_file=tmp_path / "useid.toml")
     assert settings.model_dump(exclude_unset=True, include=set(written)).keys() == written.keys()
     assert settings.oidc.providers.keys() == written.get("oidc", {}).get("providers", {}).keys()
+    assert settings.eid.model_dump(exclude_unset=True).keys() == written.get("eid", {}).keys()
+    assert settings.embed.tenants.keys() == written.get("embed", {}).get("tenants", {}).keys()
 
 
 def test_the_how_to_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +146,15 @@ def test_the_how_to_lists_every_command(capsys: pytest.CaptureFixture[str]) -> N
     commands = re.findall(r"^    ([a-z-]+)(?: |$)", capsys.readouterr().out, re.M)
     shown = [code(row[0])[0].split() for row in tables(page("howto/oidc.md"))["At the command line"] if "`" in row[0]]
     assert [words[2] for words in shown if words[1] == "oidc"] == commands
+
+
+def test_the_eid_how_to_names_every_option_of_the_client(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["eid-client", "--help"])
+    options = set(re.findall(r"^  (--[a-z]+)", capsys.readouterr().out, re.M))
+    [row] = [row for row in tables(page("howto/eid.md"))["At the command line"] if "eid-client" in row[0]]
+    # Where its PKI is has a default that fits.
+    assert {name.split()[0] for name in code(row[1])} == options - {"--pki"}
 
 
 @pytest.mark.parametrize(

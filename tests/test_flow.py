@@ -9,6 +9,8 @@ import pytest
 
 from tests.qr.conftest import World, make_settings, open_world
 from useid_middleware import QRSettings, SessionSettings
+from useid_middleware.eid.core import session as eid_login
+from useid_middleware.emulation.server import session as eid_server
 from useid_middleware.qr.core.enrolment import ENROLMENT_TRANSITIONS
 from useid_middleware.qr.core.session import FINAL, TRANSITIONS, State, Step
 
@@ -17,6 +19,7 @@ PACKAGE = ROOT / "src" / "useid_middleware"
 FLOW = (ROOT / "docs" / "flow.md").read_text()
 SEEDS = ROOT.parent / "shared" / "seeds"
 PAGE = SEEDS / "004_a5a47606e61f001a.txt"
+MAGNUS_PAGE = SEEDS / "000_a5d35bef324815dc.txt"
 OIDC_PAGES = (SEEDS / "003_6c96a5941b486161.txt", SEEDS / "002_0a55aff3fc5d1ac5.txt")
 
 #: Arrows and boxes of the page's drawings, which are not part of what they say.
@@ -117,6 +120,21 @@ def test_the_tables_quote_all_that_the_openid_connect_pages_say_and_nothing_else
     assert quoted == {heading: set(pieces) for heading, pieces in said.items()}
 
 
+def magnus_arrows() -> list[tuple[str, str, str]]:
+    """The arrows of page 000 as the table quotes them: from whom, to whom, and the words."""
+    quoted = [row[1] for heading, row in ROWS if heading == "Magnus flow"]
+    return [match.groups() for cell in quoted if (match := re.fullmatch(r"(\w+) → (\w+): `(.+)`", cell))]  # type: ignore[misc]
+
+
+def test_the_table_quotes_every_arrow_of_the_magnus_page_in_its_order_and_nothing_else() -> None:
+    if not MAGNUS_PAGE.is_file():
+        pytest.skip("the Magnus page (../shared/seeds) is not beside this checkout")
+    (diagram,) = re.findall(r"```mermaid\n(.*?)```", MAGNUS_PAGE.read_text(), re.S)
+    arrows = re.findall(r"^\s*(\w+) --?>> (\w+): (.*?)\s*$", diagram, re.M)
+    assert len(arrows) == 40 == diagram.count(">>")
+    assert magnus_arrows() == arrows
+
+
 @pytest.mark.parametrize(("heading", "row"), ROWS, ids=IDS)
 def test_a_row_leads_to_code_and_tests_that_exist(heading: str, row: list[str]) -> None:
     _, _, where, tests = row
@@ -153,14 +171,18 @@ def test_every_row_has_an_id_of_its_own() -> None:
 
 
 def test_the_state_diagrams_are_the_tables_of_the_code() -> None:
-    login, enrolment = (set(block.splitlines()) for block in re.findall(r"```mermaid\n(.*?)\n```", FLOW, re.S))
-    assert {f"    {state} --> {following}: {step}" for (state, step), following in TRANSITIONS.items()} == {
-        line for line in login if ":" in line
-    }
-    assert {f"    {state} --> [*]" for state in FINAL} == {line for line in login if line.endswith("> [*]")}
-    assert {f"    {state} --> {following}: {step}" for (state, step), following in ENROLMENT_TRANSITIONS.items()} == {
-        line for line in enrolment if ":" in line
-    }
+    login, enrolment, by_card, at_server = re.findall(r"```mermaid\n(.*?)\n```", FLOW, re.S)
+    for diagram, transitions in (
+        (login, TRANSITIONS),
+        (enrolment, ENROLMENT_TRANSITIONS),
+        (by_card, eid_login.TRANSITIONS),
+        (at_server, eid_server.TRANSITIONS),
+    ):
+        drawn = {line for line in diagram.splitlines() if ":" in line}
+        assert drawn == {f"    {state} --> {following}: {step}" for (state, step), following in transitions.items()}
+    for diagram, final in ((login, FINAL), (by_card, eid_login.FINAL), (at_server, eid_server.FINAL)):
+        ends = {line for line in diagram.splitlines() if line.endswith("> [*]")}
+        assert ends == {f"    {state} --> [*]" for state in final}
 
 
 async def page_world(**qr: object) -> World:

@@ -1,7 +1,9 @@
 """Every modern way to log in, for any ASGI app. The public names; see docs/index.md."""
 
+from .eid.interface import EIDServer as EIDServer
 from .errors import AuthenticationError as AuthenticationError
 from .errors import ConfigurationError as ConfigurationError
+from .errors import EIDServerError as EIDServerError
 from .errors import NotAuthenticated as NotAuthenticated
 from .errors import ProviderError as ProviderError
 from .errors import RateLimited as RateLimited
@@ -13,12 +15,19 @@ from .errors import UseIDError as UseIDError
 from .events import BackchannelLogout as BackchannelLogout
 from .events import DeviceEnrolled as DeviceEnrolled
 from .events import DeviceRevoked as DeviceRevoked
+from .events import EIDApproved as EIDApproved
+from .events import EIDExpired as EIDExpired
+from .events import EIDLoginStarted as EIDLoginStarted
+from .events import EIDRejected as EIDRejected
+from .events import EIDScanned as EIDScanned
 from .events import Event as Event
 from .events import Events as Events
 from .events import FrontchannelLogout as FrontchannelLogout
 from .events import LoginCompleted as LoginCompleted
 from .events import LoginFailed as LoginFailed
 from .events import LoginSucceeded as LoginSucceeded
+from .events import PasskeyAdded as PasskeyAdded
+from .events import PasskeyRemoved as PasskeyRemoved
 from .events import PreLogin as PreLogin
 from .events import PreLogout as PreLogout
 from .events import QRApproved as QRApproved
@@ -41,6 +50,8 @@ from .middleware import login as login
 from .middleware import logout as logout
 from .oidc.http_auth import AccessTokenAuth as AccessTokenAuth
 from .plugin import UseID as UseID
+from .settings import EIDSettings as EIDSettings
+from .settings import EmbedSettings as EmbedSettings
 from .settings import LimitSettings as LimitSettings
 from .settings import OIDCProvider as OIDCProvider
 from .settings import OIDCSettings as OIDCSettings
@@ -49,3 +60,5 @@ from .settings import QRSettings as QRSettings
 from .settings import SessionSettings as SessionSettings
 from .settings import Settings as Settings
 from .settings import SSESettings as SSESettings
+from .settings import Tenant as Tenant
+from .settings import WebAuthnSettings as WebAuthnSettings

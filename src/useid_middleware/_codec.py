@@ -19,6 +19,10 @@ encode_json = msgspec.json.Encoder().encode
 
 # The standard library's urlsafe functions do the same by way of four Python calls each.
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+#: What belongs to base64 alone becomes what the decoder refuses.
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+#: The last characters by the length modulo 4: their unused bits are zero (RFC 4648 §3.5).
+_ENDINGS: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 
 
 class DecodeError(ValueError):
@@ -83,6 +87,18 @@ def un_b64url(text: str, size: int) -> bytes:
     if _canonical(size)(text) is None:
         raise DecodeError(f"{size} bytes of base64url")
     return a2b_base64(text.replace("-", "+").replace("_", "/") + "=="[: -len(text) % 4])
+
+
+def un_b64url_any(text: str) -> bytes:
+    """Any number of bytes from canonical base64url without padding; ``DecodeError`` for any other spelling."""
+    try:
+        encoded = text.encode("ascii").translate(_FROM_URL)
+        rest = len(encoded) % 4
+        if rest and encoded[-1] not in _ENDINGS[rest]:
+            raise ValueError
+        return a2b_base64(encoded + b"=="[: -rest % 4], strict_mode=True)
+    except ValueError:
+        raise DecodeError("canonical base64url") from None
 
 
 @lru_cache(maxsize=64)

@@ -4,23 +4,36 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Final
 
 from .emulation.card.commands import add_commands as add_card_commands
+from .emulation.client.commands import add_commands as add_client_commands
+from .emulation.client.serving import CLIENT_PORT
 from .emulation.phone.commands import add_commands as add_phone_commands
 from .emulation.pki_commands import add_commands as add_pki_commands
 from .emulation.provider.app import Provider
 from .emulation.provider.clients import DEMO
 from .emulation.provider.commands import add_commands as add_provider_commands
+from .emulation.server.commands import add_commands as add_server_commands
 from .errors import ConfigurationError, UseIDError
 from .oidc.commands import add_commands as add_oidc_commands
 from .plugin import UseID
-from .settings import Settings
+from .settings import EIDSettings, Settings
 
+#: What the demo asks of ID cards: something of everything.
+_DEMO_EID: Final = {
+    "SERVER": "embedded",
+    "REQUIRED": '["RestrictedID", "GivenNames", "FamilyNames"]',
+    "OPTIONAL": '["AcademicTitle", "PlaceOfResidence"]',
+    "KEEP": '["GivenNames", "FamilyNames"]',
+    "USERNAME": "GivenNames",
+    "AGE": "18",
+    "TRANSACTION_INFO": "Demo of useid-middleware",
+}
 _DEMO_SCOPES: Final = ("openid", "profile", "email", "roles", "offline_access")
 
 
@@ -40,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument(
         "--provider-port", type=int, metavar="PORT", help="of the test OpenID provider (else the next one)"
     )
+    demo.add_argument("--tls", action="store_true", help="serve https://localhost, for real eID clients")
     demo.set_defaults(func=_demo)
 
     add_oidc_commands(commands)
@@ -47,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_provider_commands(commands)
     add_pki_commands(commands)
     add_card_commands(commands)
+    add_client_commands(commands)
+    add_server_commands(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.func(options))
@@ -80,9 +96,14 @@ def _place(url: str) -> str:
 
 def _demo(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(Path.cwd()))
-    url = f"http://127.0.0.1:{options.port}"
+    # An eID client knows us by a name: an address would do for neither certificate.
+    url = f"https://localhost:{options.port}" if options.tls else f"http://127.0.0.1:{options.port}"
+    certificate, key = None, None
     try:
         import uvicorn
+
+        from .emulation.client.demo_tls import prepare_demo_tls
+        from .emulation.client.serving import serve_eid_phone
 
         issuer = _serve_provider(options.provider_port or options.port + 1, app=url)
         # As an operator would configure it; what is configured already stays.
@@ -90,6 +111,18 @@ def _demo(options: argparse.Namespace) -> int:
         demo |= {"client_id": DEMO.client_id, "client_secret": DEMO.client_secret}
         demo |= {"scopes": _DEMO_SCOPES, "roles_claim": "roles"}
         os.environ.setdefault("USEID_OIDC__PROVIDERS", json.dumps({"demo": demo}))
+        for name, value in _DEMO_EID.items():
+            os.environ.setdefault(f"USEID_EID__{name}", value)
+        pki_folder = Path(os.environ.get("USEID_EID__PKI", EIDSettings().pki))
+        # Where a real eID client has that port, the links on this computer are its, and the phone is elsewhere.
+        phone = serve_eid_phone(pki_folder=pki_folder, app_url=url) or serve_eid_phone(
+            0, pki_folder=pki_folder, app_url=url
+        )
+        os.environ["HARBOUR_EID_PHONE"] = phone
+        if options.tls:
+            certificate, key = prepare_demo_tls(pki_folder / "tls")
+            os.environ.setdefault("USEID_EID__SERVER_TLS_CERTIFICATE", str(certificate))
+            os.environ.setdefault("USEID_ORIGIN", url)
         from example_app.app import app
     except ModuleNotFoundError as error:
         raise ConfigurationError(
@@ -98,8 +131,32 @@ def _demo(options: argparse.Namespace) -> int:
     print(f"Open {url} on this computer, and {url}/phone in a second window: it plays the phone.")
     print("Log in as alice with the password wonderland, or with the test provider; enrol the phone, log out, and log")
     print(f"in with the QR code. The test OpenID provider is at {issuer}.")
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+    for line in _about_cards(phone, pki_folder, tls=options.tls):
+        print(line)
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=options.port,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
     return 0
+
+
+def _about_cards(phone: str, pki_folder: Path, *, tls: bool) -> Iterator[str]:
+    """What to try with ID cards, and with what."""
+    yield f"Log in with an emulated ID card too: its PIN is 123456, and its phone is at {phone}"
+    if not phone.endswith(f":{CLIENT_PORT}/"):
+        yield f"Port {CLIENT_PORT} is taken, by an eID client perhaps: links for clients on this computer go there."
+    if tls:
+        yield "A real AusweisApp logs in as well, with a card of this test PKI in a virtual reader (pcscd and vpcd):"
+        yield f"  useid pki show {pki_folder} --cvca-hex    for cvRootCertificates in its config.json"
+        yield f"  useid card --vpcd 127.0.0.1:35963 --pki {pki_folder}"
+        yield "docs/howto/eid.md says it step by step."
+    else:
+        yield "For a real AusweisApp the demo must speak TLS: make demo TLS=1."
 
 
 def _serve_provider(port: int, *, app: str) -> str:

@@ -10,6 +10,7 @@
     ├── StateError              the flow's: the step does not fit the state, the session ran out or is unknown
     ├── RefusedError            the host app's: a listener said no
     ├── ProviderError           the identity provider's: an answer, token or key that must not be believed
+    ├── EIDServerError          the eID server's: it refused; knows its ResultMinor
     ├── RateLimited             the caller's: too many requests; knows when to come back
     └── UnavailableError        ours or the operator's: a store or peer is away; knows when to come back
 
@@ -76,6 +77,16 @@ class ProviderError(UseIDError):
     status_hint = 502
 
 
+class EIDServerError(UseIDError):
+    """An eID server refused, or a card or client failed before it. ``minor`` is its ResultMinor, a URI."""
+
+    status_hint = 502
+
+    def __init__(self, minor: str, message: str) -> None:
+        super().__init__("eid_server_refused", message, details={"minor": minor})
+        self.minor = minor
+
+
 class StateError(UseIDError):
     """The step does not fit the state of the flow, or the flow is over."""
 
@@ -106,9 +117,11 @@ class UnavailableError(UseIDError):
 
     status_hint = 503
 
-    def __init__(self, code: str, message: str, *, retry_after: int = 2) -> None:
+    def __init__(self, code: str, message: str, *, retry_after: int = 2, retry_is_safe: bool = False) -> None:
         super().__init__(code, message)
         self.retry_after = retry_after
+        #: The request certainly had no effect.
+        self.retry_is_safe = retry_is_safe
 
 
 def malformed(member: str, expected: str) -> RequestError:

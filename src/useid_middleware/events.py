@@ -108,6 +108,51 @@ class QRExpired(Fact):
     session_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class EIDLoginStarted(Fact):
+    """A browser began a login with an ID card. ``mode``: ``standard``, ``integrated`` or ``same-device``."""
+
+    session_id: str
+    mode: str
+    #: The site that embeds the widget, where one does.
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EIDScanned(Fact):
+    """The QR code was opened on a phone, or an eID client fetched the tcToken."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EIDApproved(Fact):
+    """The eID client is done and came back; the browser that began may claim."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EIDRejected(Fact):
+    """The login with an ID card ended without success.
+
+    ``reason``: ``cancelled`` by the user, ``failed``, ``code`` (wrong ones), ``document`` (a card that is revoked,
+    expired or not genuine), ``requirements`` (age, place or a required datum). ``minor`` is the eID server's or
+    client's ResultMinor where there is one.
+    """
+
+    session_id: str
+    reason: str
+    minor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EIDExpired(Fact):
+    """The login ran out while somebody watched it."""
+
+    session_id: str
+
+
 @dataclass(slots=True)
 class PreLogin(Question):
     """A browser is about to be sent to a provider. ``scope`` is its request's ASGI scope."""
@@ -273,6 +318,22 @@ class DeviceRevoked(Fact):
 
     account_id: str
     device_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyAdded(Fact):
+    """An account has a new passkey."""
+
+    account_id: str
+    passkey_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyRemoved(Fact):
+    """A passkey was deleted."""
+
+    account_id: str
+    passkey_id: str
 
 
 E = TypeVar("E", bound=Event)

@@ -18,6 +18,11 @@ class Level(IntEnum):
     L3 = 3
 
 
+def acr_of(level: Level, *, emulated: bool) -> str:
+    """The assurance as an authentication context class: ``L0`` … ``L3``, or ``L3-emulated`` and the like."""
+    return f"{level.name}-emulated" if emulated else level.name
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A proven identity, as a feature hands it over at the end of its flow.
@@ -41,11 +46,15 @@ class Identity:
     roles: tuple[str, ...] | None = None
     tokens: object = field(default=None, repr=False)
     secret: bytes = field(default=b"", repr=False)
+    #: Seconds that the session keeps ``secret``; ``None``: as long as it lives.
+    secret_lifetime: float | None = None
+    #: Whoever proved this is an emulation, and so nobody.
+    emulated: bool = False
 
     @property
     def acr(self) -> str:
-        """The assurance as an authentication context class: ``L0`` … ``L3``."""
-        return self.level.name
+        """The assurance as an authentication context class: see :func:`acr_of`."""
+        return acr_of(self.level, emulated=self.emulated)
 
 
 @dataclass(frozen=True, slots=True)

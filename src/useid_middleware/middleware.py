@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from .errors import ConfigurationError, RefusedError, UseIDError
 from .events import Answered, Events
-from .http.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+from .http.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, route_path
 from .http.lifespan import Lifespan
 from .http.responses import error_response
 from .http.routing import not_found
 from .identity import Identity
-from .plugin import ANONYMOUS, NO_CREDENTIALS, UseID, route_path
+from .plugin import ANONYMOUS, NO_CREDENTIALS, UseID
 from .sessions.auth import Credentials, User, current_session
 from .sessions.cookie import SESSION_COOKIE
 from .sessions.records import Session
@@ -81,8 +81,9 @@ class UseIDMiddleware:
                         await response(scope, receive, send)
                         return
             await useid.authenticate(scope)
-            if kind == "http" and useid.is_protected(scope):
-                await useid.send_to_login(scope)(scope, receive, send)
+            refusal = useid.protection.judge(scope) if kind == "http" else None
+            if refusal is not None:
+                await refusal(scope, receive, send)
                 return
         except UseIDError as error:
             if kind == "http":

@@ -4,15 +4,15 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING
 
 from .accounts import create_accounts
 from .accounts.base import Accounts
+from .eid.interface import EIDServer
 from .errors import ConfigurationError
 from .events import Answered, Events
 from .http.asgi import ASGIApp, Headers, Receive, Scope
 from .http.requests import Request
-from .http.responses import error_response, redirect
 from .http.routing import Handler, Router
 from .http.sse import EventStreams
 from .identity import Identity
@@ -22,10 +22,11 @@ from .qr.devices import DeviceService
 from .qr.pages import PageRoutes
 from .qr.routes import QRRoutes
 from .qr.service import Locate, QRService
-from .sessions.auth import AnonymousUser, Credentials, TokenSource, User, login_required
+from .sessions.auth import AnonymousUser, Credentials, TokenSource, User
 from .sessions.cookie import SESSION_COOKIE
 from .sessions.login import Logins
-from .sessions.records import Login
+from .sessions.protection import Protection
+from .sessions.records import Login, Session
 from .sessions.routes import SessionRoutes
 from .sessions.service import Sessions
 from .settings import Settings
@@ -33,6 +34,9 @@ from .stores import create_store
 from .stores.base import Clock, Store
 from .stores.limits import Limits
 from .widget.routes import WidgetRoutes
+
+if TYPE_CHECKING:
+    from .eid.mount import EID
 
 ANONYMOUS = AnonymousUser()
 NO_CREDENTIALS = Credentials(None)
@@ -42,8 +46,8 @@ class UseID:
     """The services of one process.
 
     ``clock`` and ``random_bytes`` are for tests; ``locate`` names the place of an IP address for the phone to show;
-    ``store`` and ``accounts`` take the place of those that the settings name, ``transport`` (of httpx2) that of the
-    network to OpenID providers.
+    ``store``, ``accounts`` and ``eid_server`` take the place of those that the settings name, ``transport`` (of httpx2)
+    that of the network to OpenID providers.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class UseID:
         locate: Locate = lambda ip: "",
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         transport: object = None,
+        eid_server: EIDServer | None = None,
     ) -> None:
         self.settings = settings = settings if settings is not None else Settings()
         self.events = events = events if events is not None else Events()
@@ -75,7 +80,8 @@ class UseID:
             absolute_lifetime=settings.sessions.absolute_lifetime,
             authenticate=self.authenticate,
         )
-        self._protected = settings.protected if settings.paths.login else ()
+        #: Which pages of the host app are for logged-in users, and which demand a level.
+        self.protection = Protection(settings)
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = asyncio.Lock()
@@ -84,12 +90,25 @@ class UseID:
         #: OpenID Connect, where a provider is configured.
         self.oidc: OIDC | None = None
         self._tokens: TokenSource | None = None
-        self._mount(locate, random_bytes, transport)
+        #: The login with an ID card, where an eID server or a site that embeds the widget is configured.
+        self.eid: EID | None = None
+        limits = Limits(store=store, settings=settings)
+        with_eid = eid_server is not None or bool(settings.eid.server)
+        self._mount(limits, locate, random_bytes, transport, with_eid)
+        self._mount_eid(limits, random_bytes, eid_server)
+        if settings.webauthn.enabled:
+            self._mount_webauthn(limits, random_bytes)
 
-    def _mount(self, locate: Locate, random_bytes: Callable[[int], bytes], transport: object) -> None:
+    def _mount(
+        self,
+        limits: Limits,
+        locate: Locate,
+        random_bytes: Callable[[int], bytes],
+        transport: object,
+        with_eid: bool,
+    ) -> None:
         """One block a feature; a further way to log in adds one here."""
         store, accounts, events, settings, clock = self.store, self.accounts, self.events, self.settings, self._clock
-        limits = Limits(store=store, settings=settings)
         leave, begin, logout_targets, providers = None, None, None, {}
         if settings.oidc.providers:
             oidc = OIDC(
@@ -114,7 +133,14 @@ class UseID:
             sessions=self.sessions, settings=settings, events=events, streams=self.streams, clock=clock, leave=leave
         )
         self.router.add(self._for_users(sessions.routes()))
-        widget = WidgetRoutes(settings=settings, providers=providers, begin=begin, logout_targets=logout_targets)
+        widget = WidgetRoutes(
+            settings=settings,
+            providers=providers,
+            begin=begin,
+            logout_targets=logout_targets,
+            with_eid=with_eid,
+            has_passkeys=self._has_passkeys if settings.webauthn.enabled else None,
+        )
         self.router.add(widget.routes())
         self.router.add(self._for_users(widget.routes_for_users()))
         if settings.qr.enabled:
@@ -150,6 +176,65 @@ class UseID:
             self.router.add(qr.routes())
             self.router.add(self._for_users(phones.routes()))
             self.router.add(PageRoutes(qr=qr, settings=settings, clock=clock).routes())
+
+    def _mount_eid(self, limits: Limits, random_bytes: Callable[[int], bytes], server: EIDServer | None) -> None:
+        settings, clock = self.settings, self._clock
+        if server is None and not settings.eid.server and not settings.embed.tenants:
+            return
+        # Imported here: whoever has no eID need not load its XML, and whoever emulates nothing not the emulation.
+        from .eid.mount import EID
+
+        embedded = None
+        if server is None and settings.eid.server == "embedded":
+            from .emulation.server.mount import Embedded
+
+            embedded = Embedded(store=self.store, settings=settings, clock=clock, random_bytes=random_bytes)
+            server = embedded.server
+            self.router.add(embedded.routes_from_anywhere(), from_anywhere=True)
+        elif server is None and settings.eid.server:
+            from .eid.client import SoapEIDServer
+
+            server = SoapEIDServer(settings.eid, clock=clock, random_bytes=random_bytes)
+        self.eid = EID(
+            server=server,
+            emulated=embedded is not None,
+            store=self.store,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            events=self.events,
+            limits=limits,
+            streams=self.streams,
+            settings=settings,
+            clock=clock,
+            complete_login=self.complete_login,
+            random_bytes=random_bytes,
+        )
+        if embedded is not None:
+            embedded.server.on_end = self.eid.service.server_ended
+        self._opening.append(self.eid.open)
+        self._closing.insert(0, self.eid.close)
+        self.router.add(self.eid.routes())
+
+    def _mount_webauthn(self, limits: Limits, random_bytes: Callable[[int], bytes]) -> None:
+        # Imported here: whoever has no passkeys need not load the library behind them.
+        from .webauthn.mount import WebAuthn
+
+        webauthn = WebAuthn(
+            store=self.store,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            events=self.events,
+            limits=limits,
+            settings=self.settings,
+            clock=self._clock,
+            complete_login=self.complete_login,
+            random_bytes=random_bytes,
+        )
+        self.router.add(webauthn.routes())
+        self.router.add(self._for_users(webauthn.routes_for_users()))
+
+    async def _has_passkeys(self, session: Session) -> bool:
+        return bool(await self.accounts.passkeys(session.account_id))
 
     def _for_users(self, routes: dict[str, Handler]) -> dict[str, Handler]:
         """Routes that ask who is logged in; the others need not look it up."""
@@ -237,23 +322,6 @@ class UseID:
         except Answered as answered:
             return answered.response
 
-    def is_protected(self, scope: Scope) -> bool:
-        """Whether this page of the host app is for logged-in users, and nobody is logged in."""
-        if not self._protected or scope["user"].is_authenticated:
-            return False
-        path = route_path(scope)
-        return any(path == page or path.startswith(page.rstrip("/") + "/") for page in self._protected)
-
-    def send_to_login(self, scope: Scope) -> ASGIApp:
-        """The answer to an anonymous request for a protected page: a browser is led to the login, a program is told."""
-        headers = dict(scope["headers"])
-        if scope["method"] not in ("GET", "HEAD") or b"text/html" not in headers.get(b"accept", b""):
-            return error_response(login_required())
-        query = scope["query_string"].decode("latin-1")
-        here = scope.get("root_path", "") + quote(route_path(scope)) + (f"?{query}" if query else "")
-        prefix = scope.get("root_path", "") + self.settings.prefix
-        return redirect(f"{prefix}{self.settings.paths.login}?{urlencode({'return': here})}")
-
     async def authenticate(self, scope: Scope) -> None:
         """Fill ``scope["user"]`` and ``scope["auth"]``."""
         token = self._session_token(scope)
@@ -262,7 +330,7 @@ class UseID:
             scope["user"], scope["auth"] = ANONYMOUS, NO_CREDENTIALS
         else:
             scope["user"] = User(session)
-            scope["auth"] = Credentials(session, token=token, source=self._tokens)
+            scope["auth"] = Credentials(session, token=token, source=self._tokens, kept=self.eid)
 
 
 def _stream_adapter(settings: Settings) -> Callable[[ASGIApp], ASGIApp] | None:
@@ -274,12 +342,3 @@ def _stream_adapter(settings: Settings) -> Callable[[ASGIApp], ASGIApp] | None:
         message = "sse.responder: sse-starlette is not installed; run pip install useid-middleware[sse-starlette]"
         raise ConfigurationError(message) from None
     return EventSourceAdapter
-
-
-def route_path(scope: Scope) -> str:
-    """The path below the root path, whether or not the server left that in it (servers and frameworks differ)."""
-    path: str = scope["path"]
-    root_path: str = scope.get("root_path", "")
-    if root_path and path.startswith(root_path + "/"):
-        return path[len(root_path) :]
-    return path

@@ -6,7 +6,7 @@ from math import isclose
 
 import pytest
 
-from benchmarks import eac, login, oidc, request
+from benchmarks import eac, eid, login, oidc, request
 from benchmarks.rows import Row, as_json, as_table, row
 
 NAMES = ["name", "ours", "peer", "unit", "ratio", "goal", "met"]
@@ -47,6 +47,12 @@ async def test_logins_at_a_provider_give_a_row_for_the_id_token_and_one_for_the_
 def test_the_elliptic_curve_part_of_pace_gives_a_row() -> None:
     [found] = eac.rows(eac.Size(rounds=1, sides=2))
     check(found, unit="µs")
+
+
+def test_whole_eid_logins_one_by_one_and_at_once_give_a_row() -> None:
+    [found] = eid.rows(eid.Size(rounds=1, logins=1, at_once=5))
+    check(found, unit="ms")
+    assert found.goal == 2.0
 
 
 def test_a_whole_reading_of_the_card_is_told_step_by_step() -> None:

@@ -15,8 +15,8 @@ from tests.browser.wire import Wire
 consts: Any = import_module("segno.consts")
 encoder: Any = import_module("segno.encoder")
 
-#: The most bytes that versions 1 to 10 hold at level M (ISO/IEC 18004, table 7).
-CAPACITIES = (14, 26, 42, 62, 84, 106, 122, 152, 180, 213)
+#: The most bytes that versions 1 to 10 hold at level M, and 11 to 20 at level L (ISO/IEC 18004, table 7).
+CAPACITIES = (14, 26, 42, 62, 84, 106, 122, 152, 180, 213, 321, 367, 425, 458, 520, 586, 644, 718, 792, 858)
 _ENCODE = """async ([text, mask]) => {
   const { encode } = await import("/auth/widget/qrcode.js");
   const matrix = encode(text, mask === null ? {} : { mask });
@@ -48,7 +48,7 @@ def reference(text: str, version: int, mask: int) -> list[list[int]]:
     byte mode; readers stop before it, and the standard (7.4.10) has none. So its order of steps stands here, without
     that one.
     """
-    level = consts.ERROR_LEVEL_M
+    level = consts.ERROR_LEVEL_M if version <= 10 else consts.ERROR_LEVEL_L
     bits = encoder.Buffer()
     for segment in encoder.prepare_data(text.encode(), consts.MODE_BYTE, None):
         encoder.write_segment(bits, segment, None, encoder.version_range(version))
@@ -67,18 +67,19 @@ def reference(text: str, version: int, mask: int) -> list[list[int]]:
 
 
 def test_texts_of_every_length_become_the_symbol_of_the_standard(code: Page) -> None:
-    for length in range(1, 214):
+    for length in (*range(1, 214), *range(214, 859, 7)):
         text = text_of(length)
         found = ours(code, text, length % 8)
         assert found["version"] == next(v for v, most in enumerate(CAPACITIES, 1) if length <= most)
         assert found["rows"] == reference(text, found["version"], length % 8), f"{length} bytes"
 
 
-@pytest.mark.parametrize("version", range(1, 11))
+@pytest.mark.parametrize("version", range(1, 21))
 def test_a_full_symbol_is_segno_s_own_for_every_mask(code: Page, version: int) -> None:
     text = text_of(CAPACITIES[version - 1])
+    level = "m" if version <= 10 else "l"
     for mask in range(8):
-        symbol = segno.make(text, version=version, error="m", mask=mask, mode="byte", boost_error=False)
+        symbol = segno.make(text, version=version, error=level, mask=mask, mode="byte", boost_error=False)
         assert ours(code, text, mask)["rows"] == [list(row) for row in symbol.matrix]
 
 
@@ -96,10 +97,10 @@ def test_text_beyond_ascii_is_utf_8(code: Page) -> None:
     assert ours(code, "Zürich", 3)["rows"] == reference("Zürich", 1, 3)
 
 
-def test_more_than_a_version_10_symbol_holds_is_refused(code: Page) -> None:
+def test_more_than_a_version_20_symbol_holds_is_refused(code: Page) -> None:
     message = code.evaluate(
         """() => import("/auth/widget/qrcode.js").then(({ encode }) => {
-          try { return String(encode("x".repeat(214)).version); } catch (error) { return `${error}`; }
+          try { return String(encode("x".repeat(859)).version); } catch (error) { return `${error}`; }
         })"""
     )
-    assert message == "RangeError: a QR code of version 10-M holds 213 bytes, not 214"
+    assert message == "RangeError: a QR code of version 20-L holds 858 bytes, not 859"

@@ -165,3 +165,22 @@ def test_commands_need_a_pki(tmp_path: Path) -> None:
     for command in ("show", "renew"):
         with pytest.raises(ConfigurationError, match="has no test PKI"):
             pki_command(command, tmp_path)
+
+
+def test_show_without_a_folder_shows_the_demos_trust_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pki_command("init", "useid-pki")
+    capsys.readouterr()
+    pki_command("show", "--cvca-hex")
+    (line,) = capsys.readouterr().out.split()
+    assert parse_certificate(bytes.fromhex(line)) == read_pki(tmp_path / "useid-pki").authority.root
+
+
+def test_revoke_puts_a_card_on_the_list_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_pki(folder).sectors.revoked_identifiers == frozenset()
+    for _ in range(2):
+        assert pki_command("revoke", folder, "erika") == 0
+    assert "Revoked the card of" in capsys.readouterr().out
+    assert len(read_pki(folder).sectors.revoked) == 1

@@ -9,6 +9,7 @@ from useid_middleware.qr.core import session as core
 from useid_middleware.qr.core.frame import frame_at, is_frame_current, next_frame_in
 from useid_middleware.qr.core.session import TRANSITIONS, QRSession, State, Step
 from useid_middleware.qr.core.signing import CheckedDecision, Decision, RequestContext
+from useid_middleware.waiting.code import check_code_format, confirmation_code
 
 CONTEXT = RequestContext("Example", "https://app.example", "192.0.2.1", "", "Firefox", "2026-11-21T00:00:00Z")
 NOW = 1000.0
@@ -138,13 +139,13 @@ def test_a_code_not_given_costs_nothing() -> None:
 
 @pytest.mark.parametrize("typed", ["123456", "123 456", "123-456", " 123456 "])
 def test_a_code_may_be_typed_as_people_type(typed: str) -> None:
-    assert core.check_code_format(typed) == "123456"
+    assert check_code_format(typed) == "123456"
 
 
 @pytest.mark.parametrize("typed", ["12345", "1234567", "abcdef", "12345٣", "１２３４５６"])
 def test_what_is_no_code_is_refused_before_it_costs_an_attempt(typed: str) -> None:
     with pytest.raises(Exception, match="malformed_request"):
-        core.check_code_format(typed)
+        check_code_format(typed)
 
 
 def test_the_status_tells_a_frame_while_waiting_and_nothing_about_the_person() -> None:
@@ -171,4 +172,4 @@ def test_the_status_tells_a_frame_while_waiting_and_nothing_about_the_person() -
     [(bytes(8), "000000"), ((7).to_bytes(8, "big"), "000007"), ((123_456_789).to_bytes(8, "big"), "456789")],
 )
 def test_a_code_has_six_digits_whatever_was_drawn(drawn: bytes, code: str) -> None:
-    assert core.confirmation_code(drawn) == code
+    assert confirmation_code(drawn) == code

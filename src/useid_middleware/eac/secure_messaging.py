@@ -40,7 +40,7 @@ class SecureSession:
 
     def next(self) -> "SecureSession":
         """The session for the next command or response."""
-        return replace(self, counter=self.counter + 1)
+        return SecureSession(self.keys, self.counter + 1)
 
 
 def protect_command(session: SecureSession, command: Command) -> tuple[SecureSession, Command]:

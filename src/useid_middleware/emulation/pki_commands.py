@@ -16,6 +16,10 @@ from ..eac.chat import TerminalType, rights_named
 from ..eac.cvc import Certificate
 from ..eac.errors import EACError
 from ..errors import ConfigurationError
+from ..settings import EIDSettings
+from .card.issuing import revoke_card
+from .card.library import personality_of
+from .card.state_file import read_state
 from .pki import DEFAULT, DEFAULT_RIGHTS, PKI, TerminalRequest, issue_terminal, new_pki, renew
 from .pki_files import create_pki, read_pki, write_pki
 
@@ -31,14 +35,16 @@ def add_commands(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     parser = subparsers.add_parser("pki", help=text, description=text)
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, command: Callable[[Namespace], None], help_text: str) -> ArgumentParser:
+    def add(name: str, command: Callable[[Namespace], None], help_text: str, **more: object) -> ArgumentParser:
         each: ArgumentParser = below.add_parser(name, help=help_text, description=help_text)
-        each.add_argument("directory", metavar="DIR", type=Path)
+        each.add_argument("directory", metavar="DIR", type=Path, **more)  # type: ignore[arg-type]
         each.set_defaults(func=lambda options: _run(command, options))
         return each
 
     _add_terminal_options(add("init", _init, "make a test PKI in a new folder, with one terminal"))
-    show = add("show", _show, "show what is there, until when, and with which rights")
+    demo = EIDSettings().pki
+    about = f"show what is there, until when, and with which rights (DIR: {demo}, the demo's, unless given)"
+    show = add("show", _show, about, nargs="?", default=demo)
     show.add_argument("--cvca-hex", action="store_true", help="only the CVCA certificates, in hexadecimal digits")
     renewal = add("renew", _renew, "issue DV, terminals and document signer anew; pseudonyms stay")
     renewal.add_argument("--cvca", action="store_true", help="a new generation of the CVCA as well, with its link")
@@ -47,6 +53,9 @@ def add_commands(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     issue = add("issue", _issue, "issue a certificate for one more terminal, or another one for one that is there")
     issue.add_argument("terminal", metavar="NAME")
     _add_terminal_options(issue)
+    revocation = add("revoke", _revoke, "put a card on the revocation list")
+    revocation.add_argument("personality", metavar="NAME|FILE", help="whose card (useid card --list)")
+    revocation.add_argument("--state", metavar="FILE", type=Path, help="the card's state file, where it has one")
 
 
 def _add_terminal_options(parser: ArgumentParser) -> None:
@@ -122,6 +131,14 @@ def _issue(options: Namespace) -> None:
         options.directory, issue_terminal(pki, name, request=_request(options), now=now, random=secrets.token_bytes)
     )
     print(f"Issued a certificate for terminal {name}.")
+
+
+def _revoke(options: Namespace) -> None:
+    pki = read_pki(options.directory)
+    personality = personality_of(options.personality)
+    state = read_state(options.state) if options.state else None
+    write_pki(options.directory, revoke_card(pki, personality, state=state))
+    print(f"Revoked the card of {personality.title}.")
 
 
 def describe(pki: PKI, *, now: datetime) -> Iterable[str]:

@@ -20,6 +20,8 @@ class Cookie:
 
     base_name: str
     same_site: str = "Lax"
+    #: Sent in frames of other sites' pages too, and kept apart for each of those sites (CHIPS); over https alone.
+    partitioned: bool = False
 
     def name(self, *, secure: bool) -> str:
         """The name on the wire."""
@@ -44,7 +46,9 @@ class Cookie:
 
     def set(self, value: str, *, secure: bool, max_age: int | None = None) -> tuple[bytes, bytes]:
         """The ``Set-Cookie`` header; without ``max_age`` (seconds) the cookie ends with the browser."""
-        text = f"{self.name(secure=secure)}={value}; Path=/; HttpOnly; SameSite={self.same_site}"
+        apart = self.partitioned and secure
+        same_site = "None; Partitioned" if apart else self.same_site
+        text = f"{self.name(secure=secure)}={value}; Path=/; HttpOnly; SameSite={same_site}"
         if max_age is not None:
             text += f"; Max-Age={max_age}"
         return b"set-cookie", (f"{text}; Secure" if secure else text).encode()

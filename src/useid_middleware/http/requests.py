@@ -73,9 +73,9 @@ class Request:
                 return b"".join((*chunks, chunk)) if chunks else chunk
             chunks.append(chunk)
 
-    async def json(self, kind: JsonType[T], *, default: bytes = b"") -> T:
+    async def json(self, kind: JsonType[T], *, default: bytes = b"", limit: int = MAX_BODY) -> T:
         """The body decoded into ``kind``; an empty body stands for ``default`` where one is given."""
-        body = await self.body()
+        body = await self.body(limit=limit)
         if not body and default:
             body = default
         elif self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":

@@ -216,7 +216,7 @@ def profile_page(
         "username": escape(account.username),
         "email": escape(account.email),
         "provider": escape(session.provider),
-        "level": session.level.name + "".join(f" · {escape(method)}" for method in session.amr),
+        "level": session.acr + "".join(f" · {escape(method)}" for method in session.amr),
         "roles": ", ".join(escape(role) for role in session.roles),
         "auth_time": _time(session.auth_time),
         "expires_at": _time(session.expires_at),

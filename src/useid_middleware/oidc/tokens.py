@@ -247,7 +247,8 @@ class SessionTokens:
         return await self._sessions.replace_secret(session, token, value, expected_version=version)
 
     async def _open(self, session: Session, token: str) -> _Opened | None:
-        found = await self._sessions.secret(session, token)
+        # Other logins keep other secrets.
+        found = await self._sessions.secret(session, token) if session.sid is not None else None
         return None if found is None else _Opened(session_secrets.decode(found.value), found.version)
 
 

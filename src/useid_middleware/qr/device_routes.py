@@ -14,11 +14,11 @@ from ..http.sse import EventStreams
 from ..sessions.auth import required_session
 from ..settings import Settings
 from ..stores.base import Clock
+from ..waiting.code import check_code_format
 from ..waiting.records import Current
 from ..waiting.stream import StatusStream
 from .core import enrolment as core
 from .core.enrolment import Enrolment
-from .core.session import check_code_format
 from .devices import DeviceService
 from .routes import check_issued_at, decode_bytes
 

@@ -12,11 +12,11 @@ from ..sessions.service import Sessions
 from ..settings import Settings
 from ..stores.base import Clock, Store
 from ..stores.limits import Limits
+from ..waiting.code import confirmation_code
 from ..waiting.records import Current, WaitingRecords, session_unknown
 from .core import enrolment as core
 from .core.enrolment import Enrolment
 from .core.link import LinkType, build_link
-from .core.session import confirmation_code
 
 
 class DeviceService:

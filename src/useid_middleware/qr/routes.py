@@ -7,9 +7,8 @@ from math import ceil
 from typing import Final
 
 from .._codec import DecodeError, JsonType, b64url, is_b64url, timestamp, un_b64url
-from ..errors import AuthenticationError, malformed
+from ..errors import malformed
 from ..http.asgi import ASGIApp, Headers
-from ..http.cookies import Cookie
 from ..http.redirects import check_redirect
 from ..http.requests import Request, browser_name
 from ..http.responses import Response, json_response
@@ -19,16 +18,14 @@ from ..identity import Identity
 from ..sessions.records import Login
 from ..settings import Settings
 from ..stores.base import Clock
+from ..waiting.browser import BROWSER_COOKIE, SECRET_SIZE, browser_secret, required_browser_secret
+from ..waiting.code import check_code_format
 from ..waiting.records import Current
 from ..waiting.stream import StatusStream
 from .core import session as core
 from .core.frame import Frames, frame_at
 from .core.session import QRSession, State
 from .service import Answer, QRService
-
-#: Binds a login to the browser that asked for it; kept after a confirmed login to recognise the browser.
-BROWSER_COOKIE: Final = Cookie("useid-browser")
-_SECRET_SIZE: Final = 32
 
 #: Makes a login session of a proven identity that wants to go to this address; the plugin injects it.
 CompleteLogin = Callable[[Request, Identity, str], Awaitable[Login]]
@@ -132,8 +129,8 @@ class QRRoutes:
         return_to = return_url and check_redirect(
             return_url, origin=request.origin, allowed_origins=self._settings.redirect_origins
         )
-        held = self._browser_secret(request)
-        secret = held or b64url(self._random_bytes(_SECRET_SIZE))
+        held = browser_secret(request)
+        secret = held or b64url(self._random_bytes(SECRET_SIZE))
         current = await self._service.create(
             browser_secret=secret,
             origin=request.origin,
@@ -157,7 +154,7 @@ class QRRoutes:
 
     async def look(self, request: Request) -> Current[QRSession]:
         """The session in the path, if it is this browser's."""
-        return await self._service.look(request.params["id"], self._required_secret(request))
+        return await self._service.look(request.params["id"], required_browser_secret(request))
 
     async def scan(self, request: Request) -> ASGIApp:
         """A phone scans and is told what it is asked to approve."""
@@ -196,7 +193,7 @@ class QRRoutes:
             "redirectTo": login.target,
             "userId": session.account_id,
             "username": session.username,
-            "acr": session.level.name,
+            "acr": session.acr,
             "amr": session.amr,
         }
         if self._settings.sessions.bearer:
@@ -205,8 +202,8 @@ class QRRoutes:
 
     async def finish(self, request: Request, *, code: str) -> tuple[Login, Headers]:
         """Claim and log in: the login, and the headers that set the cookies."""
-        digits = core.check_code_format(code)
-        secret = self._required_secret(request)
+        digits = check_code_format(code)
+        secret = required_browser_secret(request)
         claimed = await self._service.claim(request.params["id"], secret, code=digits, ip=request.ip)
         target = claimed.return_to or request.app_root + self._settings.landing_page
         login = await self._complete_login(request, claimed.identity, target)
@@ -231,7 +228,7 @@ class QRRoutes:
     async def events(self, request: Request) -> ASGIApp:
         """The event stream."""
         session_id = request.params["id"]
-        secret = self._required_secret(request)
+        secret = required_browser_secret(request)
 
         stream = StatusStream(
             self._service.records,
@@ -242,18 +239,6 @@ class QRRoutes:
             last_event_id=request.header(b"last-event-id"),
         )
         return self._streams.response(stream)
-
-    def _browser_secret(self, request: Request) -> str | None:
-        value = BROWSER_COOKIE.read(request.raw_headers, secure=request.secure)
-        return value if value is not None and is_b64url(value, _SECRET_SIZE) else None
-
-    def _required_secret(self, request: Request) -> str:
-        secret = self._browser_secret(request)
-        if secret is None:
-            raise AuthenticationError(
-                "browser_cookie_missing", "cookie: expected the one that session/create set", status_hint=401
-            )
-        return secret
 
 
 class _Desktop:

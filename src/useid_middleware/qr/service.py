@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
@@ -16,6 +15,8 @@ from ..identity import Identity, Level
 from ..settings import Settings
 from ..stores.base import Clock, Store
 from ..stores.limits import Limits
+from ..waiting.browser import browser_hash
+from ..waiting.code import confirmation_code
 from ..waiting.records import Current, WaitingRecords, session_unknown
 from .core import session as core
 from .core.link import LinkType, build_link, check_link_fits
@@ -107,7 +108,7 @@ class QRService:
             challenge=b64url(drawn[16:48]),
             frame_key=drawn[48:],
             frame_period=self._settings.qr.frame_period,
-            browser=_browser_hash(browser_secret),
+            browser=browser_hash(browser_secret),
             server=server,
             context=context,
             context_digest=context.digest(),
@@ -123,7 +124,7 @@ class QRService:
     async def look(self, session_id: str, browser_secret: str) -> Current[QRSession]:
         """The session as its own browser may see it."""
         current = await self.records.load(session_id)
-        if not compare_digest(current.record.browser, _browser_hash(browser_secret)):
+        if not compare_digest(current.record.browser, browser_hash(browser_secret)):
             raise session_unknown()
         return current
 
@@ -157,7 +158,7 @@ class QRService:
         core.next_state(session.state, core.Step.APPROVE)
         now = self._clock()
         checked = self._verify(session, Decision.APPROVE, answer, device, now)
-        code = core.confirmation_code(self._random_bytes(8)) if await self._needs_code(session) else ""
+        code = confirmation_code(self._random_bytes(8)) if await self._needs_code(session) else ""
         approved = core.decide(session, checked, code=code, deadline=now + self._settings.qr.claim_lifetime)
         # A scanned session is changed by its own phone, its clock and nobody else; losing here means that a second
         # answer of this phone came first, and one answer is all there is.
@@ -269,7 +270,3 @@ def _methods(level: Level, *, code_typed: bool) -> tuple[str, ...]:
     if level < Level.L1:
         return ("pop", "swk")
     return ("pop", "swk", "mca") if code_typed else ("pop", "swk", "rba")
-
-
-def _browser_hash(secret: str) -> bytes:
-    return sha256(secret.encode()).digest()

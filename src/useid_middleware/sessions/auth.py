@@ -76,6 +76,14 @@ class TokenSource(Protocol):
         ...
 
 
+class AttributeSource(Protocol):
+    """Whoever keeps what a login told about its person."""
+
+    async def attributes(self, session: Session, token: str) -> Mapping[str, object]:
+        """What the session still keeps, by the names of the standard."""
+        ...
+
+
 class Credentials(AuthCredentials):
     """What the session may do and how it came about.
 
@@ -83,17 +91,25 @@ class Credentials(AuthCredentials):
     assurance.
     """
 
-    def __init__(self, session: Session | None, *, token: str = "", source: TokenSource | None = None) -> None:
+    def __init__(
+        self,
+        session: Session | None,
+        *,
+        token: str = "",
+        source: TokenSource | None = None,
+        kept: AttributeSource | None = None,
+    ) -> None:
         super().__init__(_SCOPES[session.level] if session is not None else ())
         self.session = session
         #: The cookie's secret. It opens what the session keeps sealed.
         self.session_token = token
         self._source = source
+        self._kept = kept
 
     @property
     def acr(self) -> str:
-        """``L0`` … ``L3``; empty without a session."""
-        return self.session.level.name if self.session else ""
+        """``L0`` … ``L3``, with ``-emulated`` behind it where an emulated card logged in; empty without a session."""
+        return self.session.acr if self.session else ""
 
     @property
     def amr(self) -> Sequence[str]:
@@ -109,6 +125,12 @@ class Credentials(AuthCredentials):
     def roles(self) -> Sequence[str]:
         """What the login gave the user to be, as the provider or a listener said."""
         return self.session.roles if self.session else ()
+
+    async def attributes(self) -> Mapping[str, object]:
+        """What an eID login told and the settings let the session keep (``GivenNames`` …); else empty."""
+        if self.session is None or self._kept is None:
+            return {}
+        return await self._kept.attributes(self.session, self.session_token)
 
     async def access_token(self) -> str:
         """A valid access token of the session's provider; raises :class:`~..errors.NotAuthenticated` without one."""

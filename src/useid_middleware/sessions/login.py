@@ -54,7 +54,9 @@ class Logins:
         question = LoginSucceeded(now, identity, ip, account.roles, goal)
         try:
             account = await self._introduce(account, identity, is_new=is_new)
-            question.roles = account.roles
+            # What a provider told is the account's by now; a session that goes on brings its own.
+            roles = None if identity.account_id is None else identity.roles
+            question.roles = account.roles if roles is None else roles
             await self._events.emit(question)
             if question.response is not None:
                 raise Answered(question.response)
@@ -78,7 +80,7 @@ class Logins:
             identity,
             ip=ip,
             browser=browser_name(user_agent),
-            roles=question.roles,
+            roles=tuple(dict.fromkeys(question.roles)),
             is_new_account=is_new,
         )
         await self._events.emit(LoginCompleted(now, account.id, session.id, session.level, identity.provider))

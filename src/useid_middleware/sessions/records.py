@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .._codec import Record
 from ..http.asgi import Headers
-from ..identity import Level
+from ..identity import Level, acr_of
 
 
 class Session(Record, frozen=True):
@@ -33,6 +33,15 @@ class Session(Record, frozen=True):
     #: This login made the account.
     is_new_account: bool = False
     has_secret: bool = False
+    #: When what the session keeps secret is forgotten; ``None``: with the session.
+    secret_expires_at: float | None = None
+    #: Made by an emulation, for development and test.
+    emulated: bool = False
+
+    @property
+    def acr(self) -> str:
+        """The assurance as an authentication context class."""
+        return acr_of(self.level, emulated=self.emulated)
 
 
 @dataclass(frozen=True, slots=True)

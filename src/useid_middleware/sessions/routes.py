@@ -115,6 +115,6 @@ def _describe(session: Session, *, current: bool) -> dict[str, object]:
         "expiresAt": timestamp(session.expires_at),
         "ip": session.ip,
         "browser": session.browser,
-        "acr": session.level.name,
+        "acr": session.acr,
         "amr": session.amr,
     }

@@ -4,6 +4,7 @@ The cookie holds 32 random bytes; the store is keyed by their SHA-256, so that a
 What a session keeps secret (the tokens of its OpenID provider) lies beside it, sealed under those bytes.
 """
 
+import math
 import secrets
 from collections.abc import Callable
 from hashlib import sha256
@@ -54,6 +55,7 @@ class Sessions:
         """A new session and its secret, which is told this once."""
         now = self._clock()
         token = b64url(self._random_bytes(_TOKEN_SIZE))
+        kept_for = identity.secret_lifetime if identity.secret else None
         session = Session(
             id=_session_id(token),
             account_id=account.id,
@@ -73,6 +75,8 @@ class Sessions:
             roles=roles,
             is_new_account=is_new_account,
             has_secret=bool(identity.secret),
+            secret_expires_at=now + kept_for if kept_for is not None else None,
+            emulated=identity.emulated,
         )
         indexes = [f"session-account:{account.id}"]
         if session.device_id:
@@ -83,7 +87,8 @@ class Sessions:
                 indexes.append(_sid_index(identity.provider, identity.sid))
         if identity.secret:
             sealed = self._seal(session.id, token, identity.secret)
-            await self._store.put(_secret_key(session.id), sealed, ttl=self._settings.absolute_lifetime)
+            lifetime = min(self._settings.absolute_lifetime, math.inf if kept_for is None else kept_for)
+            await self._store.put(_secret_key(session.id), sealed, ttl=lifetime)
         await self._store.put(_key(session.id), _records.encode(session), ttl=self._ttl(session), indexes=indexes)
         return token, session
 
@@ -128,6 +133,11 @@ class Sessions:
         except SealBroken:
             return None  # Of another token: not for this caller.
         return Versioned(value, found.version)
+
+    def secret_lifetime(self, session: Session) -> float | None:
+        """Seconds that the session goes on keeping its secret; ``None``: as long as it lives."""
+        end = session.secret_expires_at
+        return None if end is None else max(1.0, end - self._clock())
 
     async def replace_secret(self, session: Session, token: str, value: bytes, *, expected_version: int) -> bool:
         """Put ``value`` in the secret's place, in one step; ``False`` if it was replaced or dropped meanwhile.

@@ -10,7 +10,7 @@ and file (tests).
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -24,6 +24,9 @@ from pydantic_settings import (
 )
 
 from ..errors import ConfigurationError
+from .eid import EIDSettings as EIDSettings
+from .eid import EmbedSettings as EmbedSettings
+from .eid import Tenant as Tenant
 from .groups import LimitSettings as LimitSettings
 from .groups import PathSettings as PathSettings
 from .groups import QRSettings as QRSettings
@@ -31,9 +34,10 @@ from .groups import SessionSettings as SessionSettings
 from .groups import SSESettings as SSESettings
 from .oidc import OIDCProvider as OIDCProvider
 from .oidc import OIDCSettings as OIDCSettings
-from .values import Origin, SitePath, check_prefix, check_url
+from .values import Origin, PagePath, SitePath, check_prefix, check_url
 from .values import check_origin as check_origin
 from .values import is_loopback as is_loopback
+from .webauthn import WebAuthnSettings as WebAuthnSettings
 
 
 class Settings(BaseSettings):
@@ -70,7 +74,9 @@ class Settings(BaseSettings):
     key_prefix: Annotated[str, Field(pattern=r"^[a-z0-9:_-]{0,40}$")] = "useid:"
     landing_page: SitePath = "/"
     #: Pages below these paths of the host app send whoever is not logged in to the login.
-    protected: tuple[SitePath, ...] = ()
+    protected: tuple[PagePath, ...] = ()
+    #: Pages below these paths demand a level: whose session has less is asked to prove more.
+    levels: dict[PagePath, Literal["L0", "L1", "L2", "L3"]] = Field(default_factory=dict)
     #: Besides our own origin, where a login may lead.
     redirect_origins: tuple[Origin, ...] = ()
     qr: QRSettings = QRSettings()
@@ -78,6 +84,9 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     sse: SSESettings = SSESettings()
     oidc: OIDCSettings = OIDCSettings()
+    eid: EIDSettings = EIDSettings()
+    embed: EmbedSettings = EmbedSettings()
+    webauthn: WebAuthnSettings = WebAuthnSettings()
     paths: PathSettings = PathSettings()
 
     def __init__(self, *, from_env: bool = True, config_file: str | Path | None = None, **values: Any) -> None:
@@ -124,6 +133,8 @@ class Settings(BaseSettings):
                     "store and accounts must not be memory:// in production;"
                     " use sqlite:///… or redis://…, postgresql://…"
                 )
+            if self.eid.server == "embedded":
+                raise ValueError("eid.server must not be embedded in production: it is for development and test alone")
             for name, provider in self.oidc.providers.items():
                 if is_loopback(urlsplit(provider.issuer).hostname or ""):
                     raise ValueError(
@@ -147,6 +158,8 @@ class Settings(BaseSettings):
             found.append("qr.assurance is L0: a QR code relayed by a phishing page can log the attacker in; prefer L1")
         for name, provider in self.oidc.providers.items():
             found += [f"oidc.providers.{name}: {warning}" for warning in provider.warnings()]
+        if self.eid.server == "embedded":
+            found.append("eid.server is embedded: emulated ID cards log in; it is for development and test alone")
         if self.sessions.bearer:
             found.append("sessions.bearer hands the session to scripts: any script injection on the page can copy it")
         return found

@@ -73,3 +73,4 @@ class PathSettings(Group):
     initiate: Path = "/initiate"
     error: Path = "/error"
     profile: Path = "/profile"
+    step_up: Path = "/step-up"

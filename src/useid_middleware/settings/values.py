@@ -1,10 +1,13 @@
 """The kinds of values that settings have, each with its check and its remedy."""
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_NETLOC = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?").fullmatch
 
 Seconds = Annotated[float, Field(gt=0, le=400 * 86400)]
 
@@ -25,6 +28,11 @@ def check_origin(origin: str) -> str:
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not origin.isascii():
         raise ValueError("must be an origin such as https://app.example")
+    if not _NETLOC(parts.netloc):
+        # Origins stand in content security policies, where a space or a semicolon would say something else.
+        raise ValueError(
+            "must be an origin whose host has letters, digits, dots and hyphens alone, such as https://app.example"
+        )
     if parts.path or parts.query or parts.fragment or origin != origin.lower():
         raise ValueError("must be an origin in lower case, without path or trailing slash, such as https://app.example")
     if parts.port == {"http": 80, "https": 443}[parts.scheme] or parts.netloc.endswith(":"):
@@ -88,6 +96,13 @@ def _check_site_path(path: str) -> str:
     return path
 
 
+def _check_page_path(path: str) -> str:
+    if "?" in path or "#" in path or "%" in path:
+        # It is compared with the decoded path alone, so that it would never match and protect nothing.
+        raise ValueError("must be a path of this site without query and percent signs, such as /orders")
+    return _check_site_path(path)
+
+
 def check_issuer(issuer: str) -> str:
     """An issuer identifier (OpenID Connect Discovery 1.0 §3): https (http on this machine), no query, no fragment."""
     parts = urlsplit(issuer)
@@ -105,6 +120,8 @@ Origin = Annotated[str, AfterValidator(check_origin)]
 Path = Annotated[str, AfterValidator(_check_path)]
 #: A path of the host app, with a query perhaps.
 SitePath = Annotated[str, AfterValidator(_check_site_path)]
+#: Pages of the host app: this path and all below it.
+PagePath = Annotated[str, AfterValidator(_check_page_path)]
 Issuer = Annotated[str, AfterValidator(check_issuer)]
 
 

@@ -14,10 +14,8 @@ class Limits:
         self._per_ip = _rate(settings.limits.per_ip)
         self._per_key = _rate(settings.limits.per_key)
         self._per_account = _rate(settings.limits.per_account)
-        # No session lives longer than `lifetime`, and in any such span at most burst + lifetime / interval = 2 * half
-        # are created, so never more than the limit wait at once; and the cap needs no count that could drift.
-        half = max(1, settings.qr.waiting_limit // 2)
-        self._waiting = Bucket("limit:waiting", settings.qr.lifetime / half, half)
+        self._waiting = _cap("limit:waiting", settings.qr.waiting_limit, settings.qr.lifetime)
+        self._waiting_eid = _cap("limit:waiting-eid", settings.eid.waiting_limit, settings.eid.lifetime)
 
     async def spend(self, *buckets: Bucket) -> None:
         """Take a token of each, or raise :class:`~useid_middleware.errors.RateLimited`."""
@@ -29,6 +27,11 @@ class Limits:
     def waiting(self) -> Bucket:
         """The cap on waiting logins, over all addresses."""
         return self._waiting
+
+    @property
+    def waiting_eid(self) -> Bucket:
+        """The same for logins with an ID card."""
+        return self._waiting_eid
 
     def ip(self, ip: str) -> Bucket:
         """The bucket of an address; of IPv6, a network of 64 bits is one neighbour."""
@@ -42,6 +45,14 @@ class Limits:
     def account(self, account_id: str) -> Bucket:
         """The bucket of an account."""
         return Bucket(f"limit:account:{account_id}", *self._per_account)
+
+
+def _cap(key: str, limit: int, lifetime: float) -> Bucket:
+    """A cap on what waits at most ``lifetime`` seconds."""
+    # In any such span at most burst + lifetime / interval = 2 * half are created, so never more than the limit wait at
+    # once; and the cap needs no count that could drift.
+    half = max(1, limit // 2)
+    return Bucket(key, lifetime / half, half)
 
 
 def _rate(per_minute: int) -> tuple[float, int]:

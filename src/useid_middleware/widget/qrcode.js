@@ -1,22 +1,34 @@
 /**
- * QR codes (ISO/IEC 18004:2015, model 2), as much of it as a login link needs: byte mode, error correction level M,
- * versions 1 to 10, that is up to 213 bytes.
+ * QR codes (ISO/IEC 18004:2015, model 2), as much of it as a login link needs: byte mode; error correction level M in
+ * versions 1 to 10, that is up to 213 bytes; level L in versions 11 to 20, up to 858 bytes, so that the modules of longer
+ * links, which hold another address, stay as large as they can be.
  *
  *   encode("tana://auth?…")       -> {size, version, mask, get(x, y)}
  *   draw(document, matrix, label) -> <svg>, one path, quiet zone included
  */
 
-/** Per version (index 0 is version 1): all codewords, error correction codewords per block, blocks. Table 9, level M. */
+/**
+ * Per version (index 0 is version 1): all codewords, error correction codewords per block, blocks. Table 9: level M as far
+ * as version 10, then level L.
+ */
 const VERSIONS = [
   [26, 10, 1], [44, 16, 1], [70, 26, 1], [100, 18, 2], [134, 24, 2],
   [172, 16, 4], [196, 18, 4], [242, 22, 4], [292, 22, 5], [346, 26, 5],
+  [404, 20, 4], [466, 24, 4], [532, 26, 4], [581, 30, 4], [655, 22, 6],
+  [733, 24, 6], [815, 28, 6], [901, 30, 6], [991, 28, 7], [1085, 28, 8],
 ];
+const LAST_OF_LEVEL_M = 10;
 
-/** Distance of the last alignment pattern's centre from the first; from version 7 on, one more lies half-way. Annex E. */
+/** The most bytes that a link may have. */
+export const LONGEST = 858;
+
+/** Annex E: counted from the last, the centres of the alignment patterns are equally far apart; the first is always 6. */
 const alignmentCentres = (version) => {
-  const last = 4 * version + 10;
   if (version === 1) return [];
-  return version < 7 ? [6, last] : [6, (6 + last) / 2, last];
+  const last = 4 * version + 10;
+  const gaps = Math.floor(version / 7) + 1;
+  const gap = 2 * Math.ceil((last - 6) / gaps / 2);
+  return [6, ...Array.from({ length: gaps }, (_, i) => last - (gaps - 1 - i) * gap)];
 };
 
 /** The eight data masks of table 10; true inverts the module in column x, row y. */
@@ -171,9 +183,10 @@ class Grid {
     this.drawFormat(0);
   }
 
-  /** Level M is 00, so the five format bits are the mask alone (clause 7.9). Twice, and the one module always dark. */
+  /** Two bits of the level, 00 for M and 01 for L, and the mask (clause 7.9). Twice, and the one module always dark. */
   drawFormat(mask) {
-    const bits = withRemainder(mask, 0x537, 10) ^ 0x5412;
+    const level = this.version > LAST_OF_LEVEL_M ? 1 : 0;
+    const bits = withRemainder((level << 3) | mask, 0x537, 10) ^ 0x5412;
     const bit = (i) => (bits >>> i) & 1;
     for (let i = 0; i < 8; i += 1) this.set(this.size - 1 - i, 8, bit(i));
     for (let i = 8; i < 15; i += 1) this.set(8, this.size - 15 + i, bit(i));
@@ -247,13 +260,13 @@ class Grid {
 /**
  * The smallest symbol that holds `text` (as UTF-8).
  *
- * `mask` 0 to 7 forces a data mask; by default the one with the least penalty is taken. RangeError beyond 213 bytes.
+ * `mask` 0 to 7 forces a data mask; by default the one with the least penalty is taken. RangeError beyond 858 bytes.
  */
 export function encode(text, { mask } = {}) {
   const bytes = new TextEncoder().encode(text);
   const fits = (row, index) => 8 * dataCodewords(row) >= 4 + countBits(index + 1) + 8 * bytes.length;
   const version = VERSIONS.findIndex(fits) + 1;
-  if (version === 0) throw new RangeError(`a QR code of version 10-M holds 213 bytes, not ${bytes.length}`);
+  if (version === 0) throw new RangeError(`a QR code of version 20-L holds ${LONGEST} bytes, not ${bytes.length}`);
   const grid = new Grid(version);
   grid.drawFunctionPatterns();
   grid.drawData(codewords(bytes, version));

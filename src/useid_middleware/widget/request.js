@@ -26,7 +26,7 @@ export class Failure extends Error {
   }
 }
 
-/** Call and return the answer's JSON object, or throw a Failure. `clock` brings setTimeout and clearTimeout. */
+/** Call and return the answer's JSON object, for 204 an empty one, or throw a Failure. `clock` brings setTimeout and clearTimeout. */
 export async function call({ fetch, clock, timeout, signal }, method, url, body) {
   const ours = new AbortController();
   const abort = () => ours.abort();
@@ -63,6 +63,7 @@ export function parseObject(text) {
 }
 
 function judge(response, answer) {
+  if (response.status === 204) return {};
   if (response.ok && answer !== null) return answer;
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
   const message = answer?.message ?? `the server answered ${response.status}`;

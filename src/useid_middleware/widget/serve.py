@@ -17,32 +17,37 @@ PlainState: TypeAlias = Literal["waiting", "scanned", "approved", "rejected", "e
 _JAVASCRIPT: Final = b"text/javascript; charset=utf-8"
 _CSS: Final = b"text/css; charset=utf-8"
 
+#: The modules of the login page, in the order in which a browser needs them.
+LOGIN_MODULES: Final = (
+    "useid-login.js", "qr-auth.js", "waiting-login.js", "follow.js", "request.js", "qrcode.js", "view.js",
+    "locales/en.js", "locales/de.js",
+)  # fmt: skip
+#: Those of ``<useid-passkey>``.
+PASSKEY_MODULES: Final = (
+    "useid-passkey.js", "passkeys.js", "passkey-list.js", "page.js", "request.js", "view.js", "locales/en.js",
+    "locales/de.js",
+)  # fmt: skip
 #: Below ``{prefix}/widget/``: all there is.
 ASSETS: Final = {
-    "useid-login.js": _JAVASCRIPT,
-    "useid-login.css": _CSS,
-    "qr-auth.js": _JAVASCRIPT,
-    "follow.js": _JAVASCRIPT,
-    "request.js": _JAVASCRIPT,
-    "qrcode.js": _JAVASCRIPT,
-    "view.js": _JAVASCRIPT,
-    "locales/en.js": _JAVASCRIPT,
-    "locales/de.js": _JAVASCRIPT,
-    "useid-session.js": _JAVASCRIPT,
-    "session-monitor.js": _JAVASCRIPT,
-    "silent-result.js": _JAVASCRIPT,
-}
+    name: _CSS if name.endswith(".css") else _JAVASCRIPT
+    for name in (
+        "useid-login.css", "useid-passkey.css", *LOGIN_MODULES, *PASSKEY_MODULES, "useid-eid.js", "eid-auth.js",
+        "useid-session.js", "session-monitor.js", "silent-result.js", "embed.js", "embedded.js",
+    )
+}  # fmt: skip
 
-#: The modules of the login page, in the order in which a browser needs them.
-_LOGIN_MODULES: Final = (
-    "useid-login.js", "qr-auth.js", "follow.js", "request.js", "qrcode.js", "view.js", "locales/en.js", "locales/de.js",
-)  # fmt: skip
 
-#: For the login page: our own scripts and style, calls to our own server, no markup sinks, not in anybody's frame.
-LOGIN_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-)
+def script_policy(*, form_action: str = "'self'", frame_ancestors: str = "'none'") -> str:
+    """For a page with an element of ours: our own scripts and style, calls to our own server, no markup sinks."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+        f"form-action {form_action}; frame-ancestors {frame_ancestors}; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+#: For the login page, which is in nobody's frame.
+LOGIN_POLICY: Final = script_policy()
 
 
 def plain_policy(form_targets: Iterable[str] = ()) -> str:
@@ -104,6 +109,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "or": "or",
         "no_script": "Log in without JavaScript",
         "no_script_why": "The QR code on this page is drawn by JavaScript, which is switched off.",
+        "no_script_passkey": "Passkeys need JavaScript, which is switched off.",
         "title": "Log in with your phone",
         "lead": "Scan the code with the app on your phone. This page refreshes itself every five seconds.",
         "qr": "QR code for logging in. If you cannot scan it, use the link below.",
@@ -139,6 +145,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "or": "oder",
         "no_script": "Ohne JavaScript anmelden",
         "no_script_why": "Der QR-Code auf dieser Seite wird mit JavaScript gezeichnet, und das ist ausgeschaltet.",
+        "no_script_passkey": "Passkeys brauchen JavaScript, und das ist ausgeschaltet.",
         "title": "Mit dem Smartphone anmelden",
         "lead": "Scannen Sie den Code mit der App auf Ihrem Smartphone. Die Seite lädt sich alle fünf Sekunden neu.",
         "qr": "QR-Code für die Anmeldung. Wenn Sie ihn nicht scannen können, nutzen Sie den Link darunter.",
@@ -201,36 +208,55 @@ def login_page(
     heartbeat: float = 15,
     ways: Sequence[Way] = (),
     with_phone: bool = True,
+    with_passkey: bool = False,
 ) -> bytes:
     """The default login page. ``server`` is root path and prefix; send it with :data:`LOGIN_POLICY`."""
     text = _TEXTS.get(lang, _TEXTS["en"])
-    preloads = "".join(f'<link rel="modulepreload" href="{escape(server)}/widget/{name}">\n' for name in _LOGIN_MODULES)
-    choice = "".join(
-        f'<li><a class="button" href="{escape(way.address)}">{text["with"].format(way=escape(way.label))}</a></li>\n'
-        for way in ways
-    )
-    label = text["ways"] if with_phone else text["login"].format(app=escape(app_name))
-    links = f'<nav class="ways" aria-label="{label}"><ul>\n{choice}</ul></nav>\n' if ways else ""
-    if not with_phone:
-        return document(
-            server=server, app_name=app_name, lang=lang, head="", body=f'<div class="card">\n{links}</div>\n'
-        )
-    if ways:
-        links += f'<p class="or">{text["or"]}</p>\n'
-    return document(
-        server=server,
-        app_name=app_name,
-        lang=lang,
-        head=f'{preloads}<script type="module" src="{escape(server)}/widget/useid-login.js"></script>\n',
-        body=f"""\
-{links}<useid-login server="{escape(server)}" return-url="{escape(return_url)}" heartbeat="{heartbeat:g}" same-device>
+    where = f'server="{escape(server)}" return-url="{escape(return_url)}"'
+    passkey = f"<useid-passkey {where}></useid-passkey>\n" if with_passkey else ""
+    if passkey and (ways or with_phone):
+        passkey += f'<p class="or">{text["or"]}</p>\n'
+    elif passkey:
+        passkey += f'<noscript><p class="card">{text["no_script_passkey"]}</p></noscript>\n'
+    if with_phone:
+        body = f"""\
+{other_ways(ways, lang=lang)}\
+<useid-login {where} heartbeat="{heartbeat:g}" same-device>
 </useid-login>
 <noscript><div class="card">
 <p class="detail">{text["no_script_why"]}</p>
 {_start_form(server, return_url, text["no_script"])}
 </div></noscript>
-""",
+"""
+    else:
+        links = _links(ways, lang=lang, label=text["login"].format(app=escape(app_name)))
+        body = f'<div class="card">\n{links}</div>\n' if links or not passkey else ""
+    modules = [*([PASSKEY_MODULES] if with_passkey else []), *([LOGIN_MODULES] if with_phone else [])]
+    return document(server=server, app_name=app_name, lang=lang, head=scripts(server, *modules), body=passkey + body)
+
+
+def scripts(server: str, *elements: Sequence[str]) -> str:
+    """The head's lines that load the first module of each element, and the others before it asks for them."""
+    here = f"{escape(server)}/widget/"
+    names = dict.fromkeys(name for modules in elements for name in modules)
+    preloads = "".join(f'<link rel="modulepreload" href="{here}{name}">\n' for name in names)
+    loads = "".join(f'<script type="module" src="{here}{modules[0]}"></script>\n' for modules in elements)
+    return preloads + loads
+
+
+def other_ways(ways: Sequence[Way], *, lang: str) -> str:
+    """The links to other ways to log in, above the one of the page; empty where there are none."""
+    text = _TEXTS.get(lang, _TEXTS["en"])
+    return f'{_links(ways, lang=lang, label=text["ways"])}<p class="or">{text["or"]}</p>\n' if ways else ""
+
+
+def _links(ways: Sequence[Way], *, lang: str, label: str) -> str:
+    text = _TEXTS.get(lang, _TEXTS["en"])
+    choice = "".join(
+        f'<li><a class="button" href="{escape(way.address)}">{text["with"].format(way=escape(way.label))}</a></li>\n'
+        for way in ways
     )
+    return f'<nav class="ways" aria-label="{label}"><ul>\n{choice}</ul></nav>\n' if ways else ""
 
 
 def plain_page(
@@ -330,14 +356,20 @@ def logout_page(*, server: str, app_name: str, lang: str, username: str, action:
     )
 
 
-def document(*, server: str, app_name: str, lang: str, head: str, body: str, heading: str = "") -> bytes:
-    """The frame around a page of ours: ``head`` and ``body`` are markup, ``heading`` text instead of the usual one."""
+def document(
+    *, server: str, app_name: str, lang: str, head: str, body: str, heading: str = "", theme: str = ""
+) -> bytes:
+    """The frame around a page of ours: ``head`` and ``body`` are markup, ``heading`` text instead of the usual one.
+
+    With a ``theme`` it is a page for a frame of another site's page, whose own headings surround it.
+    """
     # The referrer must not be left out altogether: browsers would post our own forms with ``Origin: null``.
     language = lang if lang in _TEXTS else "en"
     heading = escape(heading) or _TEXTS[language]["login"].format(app=escape(app_name))
+    look, title = (f' data-theme="{escape(theme)}"', ' class="unseen"') if theme else ("", "")
     return f"""\
 <!doctype html>
-<html lang="{language}" class="useid-page">
+<html lang="{language}" class="useid-page"{look}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -348,7 +380,7 @@ def document(*, server: str, app_name: str, lang: str, head: str, body: str, hea
 {head}</head>
 <body>
 <main>
-<h1>{heading}</h1>
+<h1{title}>{heading}</h1>
 {body}</main>
 </body>
 </html>

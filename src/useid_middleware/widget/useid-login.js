@@ -16,11 +16,15 @@ const STYLE = new URL("./useid-login.css", import.meta.url).href;
 const FAILURES = Object.freeze(["rejected", "expired", "error", "offline"]);
 const COUNTED = Object.freeze(["waiting", "scanned", "code", "offline"]);
 const ANNOUNCED_SECONDS = Object.freeze([60, 30, 10]);
-const APPROVED_MS = 1_500;
+/** How long the good news can be read before the page is left. */
+export const APPROVED_MS = 1_500;
 const COPIED_MS = 2_000;
 
+/** `<useid-eid>` is one too: what differs is in the methods from `createAuth` to `show`. */
 export class UseIDLogin extends HTMLElement {
   static observedAttributes = ["server", "return-url", "app-name", "storage", "heartbeat", "lang", "same-device"];
+  /** Those that only change what is shown. The others start a new login. */
+  static shownAttributes = ["lang", "same-device"];
 
   #auth = null;
   #view = null;
@@ -42,14 +46,46 @@ export class UseIDLogin extends HTMLElement {
     return this.state?.qrData ?? null;
   }
 
+  // ── what a kind of login has of its own ──
+
+  /** The state class of one login; `options` are those that all have. */
+  createAuth(options) {
+    return new QRAuth({ ...options, appName: this.getAttribute("app-name"), storage: this.getAttribute("storage") });
+  }
+
+  /** The texts of a language. */
+  textsOf(language) {
+    return LOCALES[language];
+  }
+
+  /** Add to the card what others do not have. */
+  furnish(_view) {}
+
+  /** Headline and explanation of a state. */
+  wording(text, state) {
+    return wording(text, state);
+  }
+
+  /** The name of the drawing for a state. */
+  picture(state) {
+    return state.status;
+  }
+
+  /** Show what is particular; all that is common is shown already. */
+  show(view, _state, _text) {
+    view.open.hidden = !this.hasAttribute("same-device");
+  }
+
+  // ──
+
   connectedCallback() {
     if (this.#view === null) this.#build();
     const { signal } = (this.#listeners = new AbortController());
     window.addEventListener("online", () => this.#auth.connectSSE(), { signal });
     // A page that comes back from the back/forward cache has lost its stream, or is about a login that is over.
-    window.addEventListener("pageshow", (event) => event.persisted && this.#start(), { signal });
+    window.addEventListener("pageshow", (event) => event.persisted && this.restart(), { signal });
     this.#ticker = setInterval(() => this.#countDown(), 1000);
-    this.#start();
+    this.restart();
   }
 
   disconnectedCallback() {
@@ -60,8 +96,8 @@ export class UseIDLogin extends HTMLElement {
 
   attributeChangedCallback(name, before, after) {
     if (this.#auth === null || before === after) return;
-    if (name === "lang" || name === "same-device") this.#render();
-    else this.#start();
+    if (this.constructor.shownAttributes.includes(name)) this.#render();
+    else this.restart();
   }
 
   /** Another attempt, as the button makes it. */
@@ -69,24 +105,23 @@ export class UseIDLogin extends HTMLElement {
     return this.#auth?.retry();
   }
 
-  #start() {
+  /** Forget the login under way and begin another. */
+  restart() {
     this.#stop();
     this.#shown = null;
-    const auth = new QRAuth({
+    const auth = this.createAuth({
       server: this.getAttribute("server") ?? "/auth",
       returnUrl: this.getAttribute("return-url"),
-      appName: this.getAttribute("app-name"),
-      storage: this.getAttribute("storage"),
       heartbeat: 1000 * (Number(this.getAttribute("heartbeat")) || 15),
     });
     this.#auth = auth;
     auth.addEventListener("state", () => {
       if (auth !== this.#auth) return;
       this.#render();
-      this.#emit("useid-state", auth.state);
+      this.emit("useid-state", auth.state);
     });
     auth.addEventListener("claimed", (event) => {
-      if (auth !== this.#auth || !this.#emit("useid-claimed", event.detail)) return;
+      if (auth !== this.#auth || !this.emit("useid-claimed", event.detail)) return;
       this.#redirect = setTimeout(() => follow(event.detail.redirectTo), APPROVED_MS);
     });
     auth.initSession();
@@ -99,7 +134,8 @@ export class UseIDLogin extends HTMLElement {
     this.#auth = null;
   }
 
-  #emit(name, detail) {
+  /** Tell the page; false when it prevents what would come next. */
+  emit(name, detail) {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true }));
   }
 
@@ -107,12 +143,13 @@ export class UseIDLogin extends HTMLElement {
     const view = (this.#view = build());
     view.retry.addEventListener("click", () => this.retry());
     view.copy.addEventListener("click", () => this.#copy());
-    view.qr.addEventListener("click", () => this.#emit("useid-qr-click", { qrData: this.qrData }));
+    view.qr.addEventListener("click", () => this.emit("useid-qr-click", { qrData: this.qrData }));
     view.input.addEventListener("input", () => group(view.input));
     view.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
+    this.furnish(view);
     // Unstyled parts would jump into place, so the card waits for its style; without the style it appears nevertheless.
     const style = h("link", { rel: "stylesheet", href: STYLE });
     const appear = () => {
@@ -134,11 +171,11 @@ export class UseIDLogin extends HTMLElement {
     const view = this.#view;
     const state = this.#auth.state;
     const language = this.#language;
-    const text = LOCALES[language];
+    const text = this.textsOf(language);
     const { status, busy } = state;
     const focused = this.shadowRoot.activeElement;
     const failed = FAILURES.includes(status);
-    const [headline, detail] = wording(text, state);
+    const [headline, detail] = this.wording(text, state);
 
     view.card.lang = language;
     view.card.dataset.status = status;
@@ -169,9 +206,9 @@ export class UseIDLogin extends HTMLElement {
     view.submit.setAttribute("aria-disabled", String(busy));
     view.actions.hidden = !waiting;
     view.help.hidden = !waiting;
-    view.open.hidden = !this.hasAttribute("same-device");
-    if (waiting) this.#draw(state.qrData, text.qrLabel);
+    if (waiting && state.qrData) this.#draw(state.qrData, text.qrLabel);
     if (status === "code") this.#renderCodeError(state, text);
+    this.show(view, state, text);
     if (status !== this.#shown) this.#enter(status, focused);
     this.#countDown();
   }
@@ -204,7 +241,7 @@ export class UseIDLogin extends HTMLElement {
     this.#shown = status;
     say(announcer, "");
     this.#secondsBefore = Infinity;
-    badge.replaceChildren(icon(status));
+    badge.replaceChildren(icon(this.picture(this.state)));
     if (status === "code") {
       input.value = "";
       say(codeError, "");
@@ -223,7 +260,7 @@ export class UseIDLogin extends HTMLElement {
     const counted = seconds !== null && COUNTED.includes(this.#shown);
     timer.hidden = !counted;
     if (!counted) return;
-    const text = LOCALES[card.lang];
+    const text = this.textsOf(card.lang);
     say(timer, text.expiresIn(`${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`));
     const mark = ANNOUNCED_SECONDS.find((each) => this.#secondsBefore > each && seconds <= each && seconds > each - 5);
     if (mark !== undefined && this.#secondsBefore !== Infinity) say(announcer, text.secondsLeft(mark));
@@ -236,14 +273,14 @@ export class UseIDLogin extends HTMLElement {
       this.#auth.submitCode(input.value);
       return;
     }
-    say(codeError, LOCALES[card.lang].codeIncomplete);
+    say(codeError, this.textsOf(card.lang).codeIncomplete);
     input.setAttribute("aria-invalid", "true");
     input.focus();
   }
 
   async #copy() {
     const { copy, announcer, card, help, link } = this.#view;
-    const text = LOCALES[card.lang];
+    const text = this.textsOf(card.lang);
     try {
       await navigator.clipboard.writeText(this.qrData);
     } catch {

@@ -1,10 +1,10 @@
-/** The parts that `<useid-login>` is made of. DOM methods alone, so that Trusted Types have nothing to object to. */
+/** What our elements are made of, and the card of `<useid-login>` and `<useid-eid>`. DOM methods alone: Trusted Types allow them. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 const PHONE = ["M8 2.5h8a1.5 1.5 0 0 1 1.5 1.5v16a1.5 1.5 0 0 1-1.5 1.5H8A1.5 1.5 0 0 1 6.5 20V4A1.5 1.5 0 0 1 8 2.5z", "M9.3 12l2 2 3.4-4"];
 
-/** 24 × 24 line drawings, by status. While waiting the QR code is shown, except for the moment of claiming. */
+/** 24 × 24 line drawings: by status, a card, a passkey. While waiting the QR code is shown, except for the moment of claiming. */
 const ICONS = Object.freeze({
   loading: [],
   waiting: PHONE,
@@ -14,6 +14,14 @@ const ICONS = Object.freeze({
   rejected: ["M7 7l10 10", "M17 7L7 17"],
   expired: ["M12 3.5a8.5 8.5 0 1 1 0 17 8.5 8.5 0 0 1 0-17z", "M12 7.5V12l3 2"],
   error: ["M12 4L2.8 19.5h18.4z", "M12 10v4.2", "M12 16.8v.2"],
+  card: [
+    "M4 5.5h16a1.5 1.5 0 0 1 1.5 1.5v10a1.5 1.5 0 0 1-1.5 1.5H4A1.5 1.5 0 0 1 2.5 17V7A1.5 1.5 0 0 1 4 5.5z",
+    "M8.3 8.7a1.6 1.6 0 1 1 0 3.2 1.6 1.6 0 0 1 0-3.2z", "M5.6 15.5a2.7 2.7 0 0 1 5.4 0", "M14.2 9.5h4", "M14.2 12.5h4",
+  ],
+  passkey: [
+    "M9.5 4a3.7 3.7 0 1 1 0 7.4 3.7 3.7 0 0 1 0-7.4z", "M13 20H2.5v-1.6a5.4 5.4 0 0 1 5.4-5.4h3.4",
+    "M17.5 10.5a3.2 3.2 0 0 1 1.2 6.2V20l-1.2 1.2L16 19.6l1.2-1.3-1.2-1.4a3.2 3.2 0 0 1 1.5-6.4z", "M17.5 13.3v.2",
+  ],
   offline: ["M4 4l16 16", "M8.5 15.5a5 5 0 0 1 7 0", "M5.5 12.2a9.5 9.5 0 0 1 4-2.3", "M14.6 9.9a9.5 9.5 0 0 1 3.9 2.3", "M12 19v.1"],
 });
 
@@ -28,12 +36,12 @@ export function h(name, properties = {}, ...children) {
   return element;
 }
 
-/** The drawing of a status, decorative: the text beside it says the same. */
-export function icon(status) {
+/** A drawing, decorative: the text beside it says the same. */
+export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("aria-hidden", "true");
-  for (const line of ICONS[status]) {
+  for (const line of ICONS[name]) {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("d", line);
     path.setAttribute("pathLength", "1");

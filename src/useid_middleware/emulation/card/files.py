@@ -85,8 +85,11 @@ class FileSystem:
 
     def with_content(self, written: Mapping[int, bytes]) -> Self:
         """The same with other content in these data groups, by number."""
+        if not written:
+            return self
         files = tuple(
-            replace(file, content=written.get(file.data_group, file.content)) for file in self.application.files
+            replace(file, content=written[file.data_group]) if file.data_group in written else file
+            for file in self.application.files
         )
         return replace(self, application=replace(self.application, files=files))
 

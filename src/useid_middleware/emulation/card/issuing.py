@@ -38,8 +38,11 @@ def issue_card(
 
 def with_revocations(pki: PKI, personality: Personality, *, state: CardState | None = None) -> PKI:
     """The PKI with this card on its revocation list, if the personality says that the card is revoked."""
-    if not personality.document.revoked:
-        return pki
+    return revoke_card(pki, personality, state=state) if personality.document.revoked else pki
+
+
+def revoke_card(pki: PKI, personality: Personality, *, state: CardState | None = None) -> PKI:
+    """The PKI with this card on its revocation list."""
     seed = seed_of(personality, pki=pki) if state is None else state.seed
     chip = make_chip(personality, seed=seed, signer=pki.signer)
     return revoke(pki, chip_public=chip.ri_keys[RI_REVOCATION_KEY].public)

@@ -21,6 +21,7 @@ from .transmission import Transmission
 RETRY_AFTER: Final = 1.0
 _TIMEOUT: Final = 5.0
 _LENGTH: Final = Struct(">H")
+_QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
 
 class Control(IntEnum):
@@ -144,6 +145,10 @@ def _receive(connection: socket.socket) -> bytes | None:
 def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
     received = bytearray()
     while len(received) < size:
+        # vpcd sends length and content apart, the second once the first is acknowledged: Linux would take 40 ms for
+        # that unless it is told, each time anew.
+        if _QUICK_ACK is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         part = connection.recv(size - len(received))
         if not part:
             return None

@@ -15,8 +15,8 @@ from math import ceil
 from typing import Final
 
 from ..._codec import Record, replace, timestamp, un_b64url
-from ...errors import AuthenticationError, StateError, UseIDError, malformed
-from .session import MAX_CODE_ATTEMPTS
+from ...errors import StateError, UseIDError, malformed
+from ...waiting.code import MAX_CODE_ATTEMPTS, code_required, code_wrong
 from .signing import check_public_key, enrolment_message, verify_signature
 
 MAX_LABEL: Final = 60
@@ -134,12 +134,11 @@ def confirm(enrolment: Enrolment, *, code: str, now: float) -> tuple[Enrolment, 
     following = next_enrolment_state(enrolment.state, EnrolmentStep.CONFIRM)
     left = MAX_CODE_ATTEMPTS - enrolment.attempts - 1
     if not code:
-        message = "code: expected the six digits that the phone shows"
-        raise AuthenticationError("code_required", message, details={"attemptsLeft": left + 1})
+        raise code_required(left + 1)
     if compare_digest(_code_hash(enrolment, code), enrolment.code_hash):
         return replace(enrolment, state=following, deadline=now), None
     tried = replace(enrolment, attempts=enrolment.attempts + 1)
-    error = AuthenticationError("code_wrong", "code: not the one that the phone shows", details={"attemptsLeft": left})
+    error = code_wrong(left)
     if left > 0:
         return tried, error
     return replace(tried, state=next_enrolment_state(enrolment.state, EnrolmentStep.FAIL), deadline=now), error

@@ -15,12 +15,11 @@ from math import ceil
 from typing import Final
 
 from ..._codec import Record, replace, timestamp
-from ...errors import AuthenticationError, RequestError, StateError, UseIDError
+from ...errors import StateError, UseIDError
 from ...identity import Level
+from ...waiting.code import MAX_CODE_ATTEMPTS, code_required, code_wrong
 from .frame import frame_at, is_frame_current
 from .signing import CheckedDecision, Decision, RequestContext
-
-MAX_CODE_ATTEMPTS: Final = 5
 
 
 class State(StrEnum):
@@ -146,13 +145,10 @@ def claim(session: QRSession, *, code: str, now: float) -> tuple[QRSession, UseI
         return ended(session, following, now=now), None
     left = MAX_CODE_ATTEMPTS - session.attempts
     if not code:
-        message = "code: expected the six digits that the phone shows"
-        raise AuthenticationError("code_required", message, details={"attemptsLeft": left})
+        raise code_required(left)
     if compare_digest(code_hash(session, code), session.code_hash):
         return ended(session, following, now=now), None
-    error = AuthenticationError(
-        "code_wrong", "code: not the one that the phone shows", details={"attemptsLeft": left - 1}
-    )
+    error = code_wrong(left - 1)
     tried = replace(session, attempts=session.attempts + 1)
     if left > 1:
         return tried, error
@@ -167,19 +163,6 @@ def ended(session: QRSession, state: State, *, now: float) -> QRSession:
 def code_hash(session: QRSession, code: str) -> bytes:
     """What is kept of a confirmation code."""
     return sha256(session.frame_key + session.id.encode() + code.encode()).digest()
-
-
-def confirmation_code(drawn: bytes) -> str:
-    """Six digits from eight or more random bytes, none likelier than another by more than one in 10¹³."""
-    return f"{int.from_bytes(drawn, 'big') % 1_000_000:06d}"
-
-
-def check_code_format(code: str | None) -> str:
-    """Six decimal digits, with the spaces and dashes that people type between them; empty for none."""
-    digits = (code or "").replace(" ", "").replace("-", "")
-    if digits and not (len(digits) == 6 and digits.isascii() and digits.isdigit()):
-        raise RequestError("malformed_request", "code: expected six digits")
-    return digits
 
 
 def status(session: QRSession, *, version: int, now: float) -> dict[str, object]:
