@@ -8,6 +8,7 @@ import pytest
 from tests.accounts import postgresql
 from useid_middleware.accounts import create_accounts
 from useid_middleware.accounts.base import Accounts
+from useid_middleware.accounts.sql import SqlAccounts
 
 DATABASES = ["sqlite", "postgresql"]
 
@@ -46,3 +47,14 @@ async def accounts(url: str) -> AsyncIterator[Accounts]:
     await accounts.open()
     yield accounts
     await accounts.close()
+
+
+@pytest.fixture
+async def pair(database_url: str) -> AsyncIterator[tuple[SqlAccounts, SqlAccounts]]:
+    """Two objects on one database, as two workers have them."""
+    one, other = SqlAccounts(database_url), SqlAccounts(database_url)
+    await one.open()
+    await other.open()
+    yield one, other
+    await one.close()
+    await other.close()

@@ -1,8 +1,8 @@
-"""Accounts and devices that the tests of accounts share."""
+"""Accounts, devices and passkeys that the tests of accounts share."""
 
 from dataclasses import replace
 
-from useid_middleware.accounts.base import Account, Accounts, DeviceKey
+from useid_middleware.accounts.base import Account, Accounts, DeviceKey, Passkey
 from useid_middleware.identity import Identity
 
 ALICE = Identity("host", "alice", username="Alice")
@@ -24,3 +24,24 @@ def a_device(account: Account, number: int = 1, **changes: object) -> DeviceKey:
         created_at=1_000.0 + number,
     )
     return replace(device, **changes)  # type: ignore[arg-type]
+
+
+def a_passkey(account: Account, number: int = 1, **changes: object) -> Passkey:
+    byte = bytes([number])
+    passkey = Passkey(
+        id=f"passkey-{number}",
+        account_id=account.id,
+        credential_id=byte * 32,
+        public_key=b"\xa5\x01\x02" + byte * 74,
+        sign_count=0,
+        user_handle=b"u" * 32,
+        transports=("hybrid", "internal"),
+        aaguid=byte * 16,
+        label=f"Passkey {number}",
+        is_discoverable=True,
+        is_backup_eligible=True,
+        is_backed_up=False,
+        attestation_format="none",
+        created_at=1_000.0 + number,
+    )
+    return replace(passkey, **changes)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.accounts.people import ALICE, a_device, account_of
+from tests.accounts.people import ALICE, a_device, a_passkey, account_of
 from useid_middleware.accounts.base import Accounts
 from useid_middleware.errors import RequestError
 from useid_middleware.identity import Identity
@@ -83,6 +83,55 @@ async def test_a_device_needs_an_id_but_no_label(accounts: Accounts) -> None:
     with pytest.raises(RequestError, match=r"^malformed_request: id: expected 1 to 1000 bytes"):
         await accounts.add_device(a_device(alice, id=""))
     assert await accounts.add_device(a_device(alice, label=""))
+
+
+@pytest.mark.parametrize("text", STORABLE, ids=name_of)
+async def test_hostile_text_of_a_passkey_comes_back_as_it_went_in(accounts: Accounts, text: str) -> None:
+    alice = await account_of(accounts, ALICE)
+    passkey = a_passkey(alice, id=text, label=text, attestation_format=text, transports=(text.replace("\n", ""),))
+    assert await accounts.add_passkey(passkey)
+    assert await accounts.passkey_by_credential(passkey.credential_id) == passkey
+    assert await accounts.rename_passkey(alice.id, text, text[::-1])
+    assert await accounts.use_passkey(text, expected_sign_count=0, sign_count=1, is_backed_up=False, now=2_000.0)
+    used = replace(passkey, label=text[::-1], sign_count=1, last_used_at=2_000.0)
+    assert await accounts.passkeys(alice.id) == [used]
+    assert await accounts.remove_passkey(alice.id, text)
+
+
+@pytest.mark.parametrize("text", NOT_STORABLE, ids=name_of)
+@pytest.mark.parametrize("member", ["id", "label", "attestationFormat"])
+async def test_a_passkey_whose_text_cannot_be_kept_is_refused(accounts: Accounts, member: str, text: str) -> None:
+    name = {"attestationFormat": "attestation_format"}.get(member, member)
+    passkey = a_passkey(await account_of(accounts, ALICE), 1, **{name: text})
+    with pytest.raises(RequestError, match=f"^malformed_request: {member}: expected"):
+        await accounts.add_passkey(passkey)
+    assert await accounts.passkey_by_credential(passkey.credential_id) is None
+
+
+@pytest.mark.parametrize("text", NOT_STORABLE, ids=name_of)
+async def test_a_passkey_keeps_its_label_when_the_new_one_cannot_be_kept(accounts: Accounts, text: str) -> None:
+    passkey = a_passkey(await account_of(accounts, ALICE))
+    assert await accounts.add_passkey(passkey)
+    with pytest.raises(RequestError, match=r"^malformed_request: label: expected 0 to 1000 bytes"):
+        await accounts.rename_passkey(passkey.account_id, passkey.id, text)
+    assert await accounts.passkeys(passkey.account_id) == [passkey]
+
+
+@pytest.mark.parametrize("text", [*NOT_STORABLE, "", "' OR '1'='1"], ids=name_of)
+async def test_a_passkey_is_not_found_by_an_id_that_cannot_be_kept(accounts: Accounts, text: str) -> None:
+    alice = await account_of(accounts, ALICE)
+    passkey = a_passkey(alice)
+    assert await accounts.add_passkey(passkey)
+    assert await accounts.passkeys(text) == []
+    assert not await accounts.rename_passkey(text, passkey.id, "x")
+    assert not await accounts.rename_passkey(alice.id, text, "x")
+    assert not await accounts.remove_passkey(text, passkey.id)
+    assert not await accounts.remove_passkey(alice.id, text)
+    assert not await accounts.use_passkey(text, expected_sign_count=0, sign_count=1, is_backed_up=True, now=2_000.0)
+    for refused in (accounts.add_passkey(a_passkey(alice, 2, account_id=text)), accounts.user_handle(text)):
+        with pytest.raises(LookupError, match="no such account"):
+            await refused
+    assert await accounts.passkeys(alice.id) == [passkey]
 
 
 @pytest.mark.parametrize("text", [*NOT_STORABLE, "", "' OR '1'='1"], ids=name_of)

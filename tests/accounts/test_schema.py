@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.accounts.people import a_device, a_passkey
 from useid_middleware.accounts.database import database_url as engine_url
 from useid_middleware.accounts.schema import MIGRATIONS, Migration, metadata, versions
 from useid_middleware.accounts.sql import SqlAccounts
@@ -90,7 +92,14 @@ async def test_a_migrated_database_is_what_the_tables_say(database_url: str) -> 
     await in_database(database_url, metadata.drop_all)
     await in_database(database_url, metadata.create_all)
     assert await in_database(database_url, describe) == migrated
-    assert set(migrated) == {"useid_accounts", "useid_identities", "useid_device_keys", "useid_browsers"}
+    assert set(migrated) == {
+        "useid_accounts",
+        "useid_identities",
+        "useid_device_keys",
+        "useid_browsers",
+        "useid_passkeys",
+        "useid_user_handles",
+    }
 
 
 async def test_everything_in_the_database_has_our_prefix(database_url: str) -> None:
@@ -111,6 +120,32 @@ async def test_an_older_database_is_upgraded_step_by_step_with_its_data(database
     assert await in_database(database_url, rows("SELECT id, note FROM useid_notes")) == [(account_id, "kept alice")]
     applied = await in_database(database_url, rows(f"SELECT version FROM {versions.name} ORDER BY version"))
     assert applied == [(number,) for number in range(1, len(MIGRATIONS) + 3)]
+
+
+async def test_a_database_from_before_passkeys_keeps_its_data_and_takes_passkeys(database_url: str) -> None:
+    older = SqlAccounts(database_url, migrations=MIGRATIONS[:2])
+    await older.open()
+    account, _ = await older.resolve(ALICE, now=1.0)
+    alice = replace(account, email="alice@example.org", roles=("reader", "writer"))
+    await older.save(alice)
+    device = a_device(alice)
+    assert await older.add_device(device)
+    await older.remember_browser(alice.id, b"h" * 32, now=2.0)
+    await older.close()
+    tables = await in_database(database_url, lambda connection: sqlalchemy.inspect(connection).get_table_names())
+    assert "useid_passkeys" not in tables
+
+    accounts = SqlAccounts(database_url)
+    await accounts.open()
+    assert await accounts.get(alice.id) == alice
+    assert await accounts.identities(alice.id) == [("host", "alice")]
+    assert await accounts.devices(alice.id) == [device]
+    assert await accounts.knows_browser(alice.id, b"h" * 32, since=2.0)
+    assert await accounts.passkeys(alice.id) == []
+    passkey = a_passkey(alice, user_handle=await accounts.user_handle(alice.id))
+    assert await accounts.add_passkey(passkey)
+    assert await accounts.passkeys(alice.id) == [passkey]
+    await accounts.close()
 
 
 async def test_an_upgraded_database_is_not_upgraded_again(database_url: str) -> None:

@@ -1,10 +1,15 @@
-"""Durable records of accounts, linked identities and device keys, and the interface that keeps them."""
+"""Durable records of accounts, linked identities, device keys and passkeys, and the interface that keeps them."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..identity import Account as Account
 from ..identity import Identity
+
+#: Bytes of a credential id (WebAuthn Level 3 §4 "Credential ID"). One index entry of PostgreSQL holds them.
+MAX_CREDENTIAL_ID: Final = 1023
+#: The signature counter has 32 bits (§6.1).
+MAX_SIGN_COUNT: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,39 @@ class DeviceKey:
     label: str
     created_at: float
     last_used_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A registered WebAuthn credential of an account: its record (Level 3 §4), and a name for its owner.
+
+    ``id`` is public (16 random bytes, base64url), ``credential_id`` (at most 1023 bytes) the authenticator's,
+    ``public_key`` a COSE key, ``aaguid`` 16 bytes, ``user_handle`` (at most 64 bytes) what the authenticator was told.
+    """
+
+    id: str
+    account_id: str
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+    user_handle: bytes
+    transports: tuple[str, ...]
+    aaguid: bytes
+    label: str
+    is_discoverable: bool
+    is_backup_eligible: bool
+    is_backed_up: bool
+    attestation_format: str
+    created_at: float
+    last_used_at: float | None = None
+
+
+def is_next_count(sign_count: int, *, expected_sign_count: int) -> bool:
+    """Whether an authenticator's counter may follow ``expected_sign_count`` (Level 3 §7.2, step 22).
+
+    It grew, or the authenticator does not count, and both are zero.
+    """
+    return 0 <= expected_sign_count < sign_count <= MAX_SIGN_COUNT or sign_count == expected_sign_count == 0
 
 
 class Accounts(Protocol):
@@ -53,7 +91,10 @@ class Accounts(Protocol):
         """Write username, e-mail address and roles of an account; ``LookupError`` if there is none with its id."""
 
     async def delete(self, account_id: str) -> bool:
-        """Delete an account with its identities, devices and browsers; ``False`` if there was none."""
+        """Delete an account with its identities, devices, browsers, passkeys and user handle.
+
+        ``False`` if there was none.
+        """
         ...
 
     async def link(self, account_id: str, provider: str, subject: str, *, now: float) -> bool:
@@ -92,3 +133,50 @@ class Accounts(Protocol):
 
     async def forget_browsers(self, account_id: str) -> None:
         """Forget all browsers of the account, so that each needs a confirmation code again."""
+
+    async def add_passkey(self, passkey: Passkey) -> bool:
+        """Keep a registered credential; ``False`` when its credential id is registered already, for whomever.
+
+        ``LookupError`` if no such account. ``False`` also for an ``id`` in use.
+        """
+        ...
+
+    async def passkey_by_credential(self, credential_id: bytes) -> Passkey | None:
+        """The passkey with this credential id, or ``None``."""
+        ...
+
+    async def passkeys(self, account_id: str) -> list[Passkey]:
+        """The account's passkeys, oldest first."""
+        ...
+
+    async def rename_passkey(self, account_id: str, passkey_id: str, label: str) -> bool:
+        """Give a passkey another label; ``False`` when this account has no such passkey."""
+        ...
+
+    async def remove_passkey(self, account_id: str, passkey_id: str) -> bool:
+        """Delete the record of a passkey; ``False`` when this account has no such passkey.
+
+        Its credential id can be registered again: only the authenticator decides what becomes of the private key.
+        """
+        ...
+
+    async def use_passkey(
+        self, passkey_id: str, *, expected_sign_count: int, sign_count: int, is_backed_up: bool, now: float
+    ) -> bool:
+        """Note a verified assertion, provided that the kept counter is ``expected_sign_count``; else ``False``.
+
+        ``sign_count`` has to be greater, so that of two assertions with one counter one wins; for an authenticator
+        that does not count, both are zero, and every use passes. ``False`` also if there is no such passkey (any more).
+        """
+        ...
+
+    async def user_handle(self, account_id: str) -> bytes:
+        """What authenticators know the account by (Level 3 §14.6.1): 32 random bytes, drawn at the first call.
+
+        Two callers at once get the same. ``LookupError`` if no such account.
+        """
+        ...
+
+    async def account_by_user_handle(self, handle: bytes) -> Account | None:
+        """The account that this user handle was drawn for, or ``None``."""
+        ...

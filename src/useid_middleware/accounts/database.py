@@ -1,15 +1,18 @@
 """How the accounts reach their database: its address, its connections, its transactions, its errors made ours.
 
+:class:`Database` has it all together; whoever has statements of their own runs them there.
+
 Connections are in autocommit mode, for nearly every verb is one statement, and one statement is atomic as it is: no
 BEGIN, no COMMIT, one round trip. What takes more runs in :func:`transaction`. SQLite is in WAL mode, where readers do
 not wait for the writer, and a writer waits for another one up to ``lock_timeout``.
 """
 
+import asyncio
 import importlib.util
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,12 +24,84 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.sql import Executable
 
 from ..errors import ConfigurationError, UnavailableError
+from .schema import Migration, upgrade
 
 _ADDRESS_REMEDY = "accounts: must be sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database"
 # A server that does not answer a statement within this many seconds is away. Migrations have to fit in as well.
 _ANSWER_TIMEOUT = 60.0
+
+
+class Database:
+    """The database at an address, with the schema that ``migrations`` lead to.
+
+    It serves one event loop at a time. ``open()`` in another loop moves it there, also when the first is gone.
+    """
+
+    def __init__(self, url: str, *, lock_timeout: float, migrations: Sequence[Migration]) -> None:
+        self._url = database_url(url)
+        #: ``postgresql`` or ``sqlite``.
+        self.backend = self._url.get_backend_name()
+        self._lock_timeout = lock_timeout
+        self._migrations = migrations
+        self._engine: AsyncEngine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def open(self) -> None:
+        """Connect and upgrade, unless that is done in this loop.
+
+        Raises ``ConfigurationError`` if the SQLite file cannot be opened for writing or the schema is newer than ours.
+        """
+        loop = asyncio.get_running_loop()
+        if self._engine is not None and self._loop is loop:
+            return
+        engine = new_engine(self._url, lock_timeout=self._lock_timeout)
+        try:
+            with translated():
+                async with transaction(engine) as connection:
+                    await upgrade(connection, migrations=self._migrations)
+        except BaseException:
+            await engine.dispose()
+            raise
+        if self._engine is not None and self._loop is loop:
+            # Another task was quicker while we awaited.
+            await engine.dispose()
+            return
+        await self.close()
+        self._engine, self._loop = engine, loop
+
+    async def close(self) -> None:
+        """Release the connections. Idempotent."""
+        engine, loop, self._engine, self._loop = self._engine, self._loop, None, None
+        if engine is not None:
+            # A network connection of a loop that is gone cannot be closed in order, a connection to a file can.
+            await engine.dispose(close=loop is asyncio.get_running_loop() or engine.dialect.name == "sqlite")
+
+    async def rows(self, statement: Executable, **values: object) -> Sequence[Any]:
+        """The rows that the statement answers with. ``LookupError`` and ``UnavailableError``: :func:`translated`."""
+        with translated():
+            async with self._opened().connect() as connection:
+                return (await connection.execute(statement, values)).all()
+
+    async def write(self, statement: Executable, **values: object) -> int:
+        """The number of rows that the statement wrote. Errors as for :meth:`rows`."""
+        with translated():
+            async with self._opened().connect() as connection:
+                return (await connection.execute(statement, values)).rowcount
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A :func:`transaction` that writes. Errors as for :meth:`rows`."""
+        with translated():
+            async with transaction(self._opened()) as connection:
+                yield connection
+
+    def _opened(self) -> AsyncEngine:
+        if self._engine is None:
+            raise UnavailableError("store_unavailable", "the account database is not open")
+        return self._engine
 
 
 def database_url(url: str) -> URL:

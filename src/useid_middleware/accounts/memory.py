@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from secrets import token_urlsafe
+from secrets import token_bytes, token_urlsafe
 
 from ..errors import UnavailableError
 from ..identity import Identity
-from .base import Account, DeviceKey
-from .schema import check_account, check_text
+from .base import Account, DeviceKey, Passkey
+from .columns import check_account, check_text
+from .memory_passkeys import MemoryPasskeys
 
 
 class MemoryAccounts:
     """The :class:`~.base.Accounts` of one process. No verb awaits, so each one is atomic."""
 
-    def __init__(self, *, new_id: Callable[[], str] = lambda: token_urlsafe(16)) -> None:
+    def __init__(
+        self,
+        *,
+        new_id: Callable[[], str] = lambda: token_urlsafe(16),
+        new_user_handle: Callable[[], bytes] = lambda: token_bytes(32),
+    ) -> None:
         self._new_id = new_id
         self._accounts: dict[str, Account] = {}
         self._links: dict[tuple[str, str], str] = {}
@@ -26,6 +32,7 @@ class MemoryAccounts:
         self._spent_ids: set[str] = set()
         self._spent_key_ids: set[bytes] = set()
         self._browsers: dict[str, dict[bytes, float]] = {}
+        self._passkeys = MemoryPasskeys(new_user_handle=new_user_handle)
 
     async def open(self) -> None:
         """See :meth:`.base.Accounts.open`. There is nothing to connect."""
@@ -74,6 +81,7 @@ class MemoryAccounts:
         for device_id in list(self._devices_of.get(account_id, ())):
             await self.revoke_device(account_id, device_id, now=0.0)
         self._browsers.pop(account_id, None)
+        self._passkeys.forget(account_id)
         return True
 
     async def link(self, account_id: str, provider: str, subject: str, *, now: float) -> bool:
@@ -150,6 +158,47 @@ class MemoryAccounts:
     async def forget_browsers(self, account_id: str) -> None:
         """See :meth:`.base.Accounts.forget_browsers`."""
         self._browsers.pop(account_id, None)
+
+    async def add_passkey(self, passkey: Passkey) -> bool:
+        """See :meth:`.base.Accounts.add_passkey`."""
+        return self._passkeys.add(passkey, has_account=passkey.account_id in self._accounts)
+
+    async def passkey_by_credential(self, credential_id: bytes) -> Passkey | None:
+        """See :meth:`.base.Accounts.passkey_by_credential`."""
+        return self._passkeys.by_credential(credential_id)
+
+    async def passkeys(self, account_id: str) -> list[Passkey]:
+        """See :meth:`.base.Accounts.passkeys`."""
+        return self._passkeys.of(account_id)
+
+    async def rename_passkey(self, account_id: str, passkey_id: str, label: str) -> bool:
+        """See :meth:`.base.Accounts.rename_passkey`."""
+        return self._passkeys.rename(account_id, passkey_id, label)
+
+    async def remove_passkey(self, account_id: str, passkey_id: str) -> bool:
+        """See :meth:`.base.Accounts.remove_passkey`."""
+        return self._passkeys.remove(account_id, passkey_id)
+
+    async def use_passkey(
+        self, passkey_id: str, *, expected_sign_count: int, sign_count: int, is_backed_up: bool, now: float
+    ) -> bool:
+        """See :meth:`.base.Accounts.use_passkey`. The last use never goes back."""
+        return self._passkeys.use(
+            passkey_id,
+            expected_sign_count=expected_sign_count,
+            sign_count=sign_count,
+            is_backed_up=is_backed_up,
+            now=now,
+        )
+
+    async def user_handle(self, account_id: str) -> bytes:
+        """See :meth:`.base.Accounts.user_handle`."""
+        return self._passkeys.user_handle(self._account(account_id).id)
+
+    async def account_by_user_handle(self, handle: bytes) -> Account | None:
+        """See :meth:`.base.Accounts.account_by_user_handle`."""
+        account_id = self._passkeys.account_by_user_handle(handle)
+        return None if account_id is None else self._accounts[account_id]
 
     def _account(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)

@@ -1,4 +1,4 @@
-"""The tables of the accounts, how a database comes to have them, and what their columns can hold.
+"""The tables of the accounts, and how a database comes to have them.
 
 Every name starts with ``useid_``, for the SQLite file is shared with our stores, and any database with other people's
 tables. The :class:`~sqlalchemy.Table` objects describe the newest version, for queries; a database gets there by
@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlalchemy import (
     DOUBLE_PRECISION,
+    BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -28,13 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
-from ..errors import ConfigurationError, malformed
-from ..identity import Account
-
-#: Bytes of UTF-8 in one text column. A PostgreSQL index entry holds 2,704 bytes, and (provider, subject) is one entry.
-TEXT_LIMIT: Final = 1000
-#: Bytes of UTF-8 of all roles of an account together; no index holds them.
-ROLES_LIMIT: Final = 16_000
+from ..errors import ConfigurationError
 
 metadata: Final = MetaData()
 
@@ -96,6 +92,39 @@ browsers: Final = Table(
     Column("remembered_at", DOUBLE_PRECISION, nullable=False),
 )
 
+passkeys: Final = Table(
+    "useid_passkeys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _account_id(),
+    Column("credential_id", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    # 32 bits without a sign, which PostgreSQL's INTEGER cannot hold.
+    Column("sign_count", BigInteger, nullable=False),
+    Column("user_handle", LargeBinary, nullable=False),
+    # One a line, as the roles.
+    Column("transports", Text, nullable=False),
+    Column("aaguid", LargeBinary, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("is_discoverable", Boolean, nullable=False),
+    Column("is_backup_eligible", Boolean, nullable=False),
+    Column("is_backed_up", Boolean, nullable=False),
+    Column("attestation_format", Text, nullable=False),
+    Column("created_at", DOUBLE_PRECISION, nullable=False),
+    Column("last_used_at", DOUBLE_PRECISION),
+    UniqueConstraint("credential_id", name="useid_passkeys_credential_id"),
+    Index("useid_passkeys_by_account", "account_id"),
+)
+
+#: What authenticators know an account by: no column of the account itself, since most accounts never get one.
+user_handles: Final = Table(
+    "useid_user_handles",
+    metadata,
+    _account_id(primary_key=True),
+    Column("handle", LargeBinary, nullable=False),
+    UniqueConstraint("handle", name="useid_user_handles_handle"),
+)
+
 #: One row for each migration that the database has seen. Not in ``metadata``: it is there before the first migration.
 versions: Final = Table(
     "useid_accounts_schema", MetaData(), Column("version", Integer, primary_key=True, autoincrement=False)
@@ -143,6 +172,24 @@ MIGRATIONS: Final = (
             "ALTER TABLE useid_accounts ADD COLUMN roles TEXT NOT NULL DEFAULT ''",
         ),
     ),
+    Migration(
+        3,
+        (
+            "CREATE TABLE useid_passkeys ("
+            " id TEXT PRIMARY KEY NOT NULL, account_id TEXT NOT NULL, credential_id {binary} NOT NULL,"
+            " public_key {binary} NOT NULL, sign_count BIGINT NOT NULL, user_handle {binary} NOT NULL,"
+            " transports TEXT NOT NULL, aaguid {binary} NOT NULL, label TEXT NOT NULL,"
+            " is_discoverable BOOLEAN NOT NULL, is_backup_eligible BOOLEAN NOT NULL, is_backed_up BOOLEAN NOT NULL,"
+            " attestation_format TEXT NOT NULL, created_at DOUBLE PRECISION NOT NULL, last_used_at DOUBLE PRECISION,"
+            " CONSTRAINT useid_passkeys_credential_id UNIQUE (credential_id),"
+            " FOREIGN KEY (account_id) REFERENCES useid_accounts (id) ON DELETE CASCADE)",
+            "CREATE INDEX useid_passkeys_by_account ON useid_passkeys (account_id)",
+            "CREATE TABLE useid_user_handles ("
+            " account_id TEXT PRIMARY KEY NOT NULL, handle {binary} NOT NULL,"
+            " CONSTRAINT useid_user_handles_handle UNIQUE (handle),"
+            " FOREIGN KEY (account_id) REFERENCES useid_accounts (id) ON DELETE CASCADE)",
+        ),
+    ),
 )
 
 # Any number will do that no other program takes for its advisory lock.
@@ -169,27 +216,3 @@ async def upgrade(connection: AsyncConnection, *, migrations: Sequence[Migration
         for statement in migration.statements:
             await connection.exec_driver_sql(statement.replace("{binary}", "BYTEA" if postgresql else "BLOB"))
         await connection.execute(insert(versions).values(version=migration.version))
-
-
-def is_storable(value: str) -> bool:
-    """Whether a text column can hold ``value``: within :data:`TEXT_LIMIT`, no NUL (PostgreSQL), no lone surrogate."""
-    try:
-        return len(value.encode()) <= TEXT_LIMIT and "\0" not in value
-    except UnicodeEncodeError:
-        return False
-
-
-def check_text(member: str, value: str, *, may_be_empty: bool = False) -> str:
-    """``value`` if a column can hold it, else ``RequestError`` (``malformed_request``) that names ``member``."""
-    if not is_storable(value) or not (value or may_be_empty):
-        raise malformed(member, f"{0 if may_be_empty else 1} to {TEXT_LIMIT} bytes of UTF-8 without NUL")
-    return value
-
-
-def check_account(account: Account) -> tuple[str, str, str]:
-    """Username, e-mail address and roles as columns hold them, or ``malformed_request``."""
-    roles = "\n".join(account.roles)
-    fits = len(roles) <= ROLES_LIMIT and all(is_storable(role) and role and "\n" not in role for role in account.roles)
-    if not fits or len(roles.encode()) > ROLES_LIMIT:
-        raise malformed("roles", f"names without line breaks, {ROLES_LIMIT} bytes of UTF-8 in all")
-    return check_text("username", account.username), check_text("email", account.email, may_be_empty=True), roles

@@ -1,32 +1,19 @@
 """Accounts in SQLite (aiosqlite) or PostgreSQL (asyncpg), by SQLAlchemy Core: the verbs and their statements."""
 
-import asyncio
 from collections.abc import Callable, Sequence
-from secrets import token_urlsafe
+from secrets import token_bytes, token_urlsafe
 from typing import Any
 
 from sqlalchemy import bindparam as bind
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.sql import Executable
 
-from ..errors import UnavailableError
 from ..identity import Identity
-from .base import Account, DeviceKey
-from .database import database_url, new_engine, transaction, translated
-from .schema import (
-    MIGRATIONS,
-    Migration,
-    accounts,
-    browsers,
-    check_account,
-    check_text,
-    device_keys,
-    identities,
-    is_storable,
-    upgrade,
-)
+from .base import Account, DeviceKey, Passkey
+from .columns import as_id, check_account, check_text
+from .database import Database
+from .schema import MIGRATIONS, Migration, accounts, browsers, device_keys, identities
+from .sql_passkeys import SqlPasskeys, account_of
 
 
 class SqlAccounts:
@@ -40,50 +27,30 @@ class SqlAccounts:
         url: str,
         *,
         new_id: Callable[[], str] = lambda: token_urlsafe(16),
+        new_user_handle: Callable[[], bytes] = lambda: token_bytes(32),
         lock_timeout: float = 5.0,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
-        self._url = database_url(url)
+        self._database = Database(url, lock_timeout=lock_timeout, migrations=migrations)
+        self._rows, self._write = self._database.rows, self._database.write
+        self._statements = _Statements(self._database.backend)
+        self._passkeys = SqlPasskeys(self._database, new_user_handle=new_user_handle)
         self._new_id = new_id
-        self._lock_timeout = lock_timeout
-        self._migrations = migrations
-        self._statements = _Statements(self._url.get_backend_name())
-        self._engine: AsyncEngine | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """See :meth:`.base.Accounts.open`. A new SQLite file is readable by its owner alone.
 
         Raises ``ConfigurationError`` if the SQLite file cannot be opened for writing or the schema is newer than ours.
         """
-        loop = asyncio.get_running_loop()
-        if self._engine is not None and self._loop is loop:
-            return
-        engine = new_engine(self._url, lock_timeout=self._lock_timeout)
-        try:
-            with translated():
-                async with transaction(engine) as connection:
-                    await upgrade(connection, migrations=self._migrations)
-        except BaseException:
-            await engine.dispose()
-            raise
-        if self._engine is not None and self._loop is loop:
-            # Another task was quicker while we awaited.
-            await engine.dispose()
-            return
-        await self.close()
-        self._engine, self._loop = engine, loop
+        await self._database.open()
 
     async def close(self) -> None:
         """See :meth:`.base.Accounts.close`."""
-        engine, loop, self._engine, self._loop = self._engine, self._loop, None, None
-        if engine is not None:
-            # A network connection of a loop that is gone cannot be closed in order, a connection to a file can.
-            await engine.dispose(close=loop is asyncio.get_running_loop() or engine.dialect.name == "sqlite")
+        await self._database.close()
 
     async def get(self, account_id: str) -> Account | None:
         """See :meth:`.base.Accounts.get`."""
-        return _account(await self._rows(self._statements.account, account_id=_id(account_id)))
+        return account_of(await self._rows(self._statements.account, account_id=as_id(account_id)))
 
     async def resolve(self, identity: Identity, *, now: float) -> tuple[Account, bool]:
         """See :meth:`.base.Accounts.resolve`."""
@@ -103,30 +70,30 @@ class SqlAccounts:
 
     async def find(self, provider: str, subject: str) -> Account | None:
         """See :meth:`.base.Accounts.find`."""
-        return await self._linked_account(_id(provider), _id(subject))
+        return await self._linked_account(as_id(provider), as_id(subject))
 
     async def save(self, account: Account) -> None:
         """See :meth:`.base.Accounts.save`."""
         username, email, roles = check_account(account)
-        values = {"account": _id(account.id), "new_username": username, "new_email": email, "new_roles": roles}
+        values = {"account": as_id(account.id), "new_username": username, "new_email": email, "new_roles": roles}
         if not await self._write(self._statements.save_account, **values):
             raise LookupError("no such account")
 
     async def delete(self, account_id: str) -> bool:
         """See :meth:`.base.Accounts.delete`."""
-        return await self._write(self._statements.delete_account, account=_id(account_id)) > 0
+        return await self._write(self._statements.delete_account, account=as_id(account_id)) > 0
 
     async def link(self, account_id: str, provider: str, subject: str, *, now: float) -> bool:
         """See :meth:`.base.Accounts.link`. ``True`` again for its own identity; ``LookupError`` if no such account."""
         values = {"provider": check_text("provider", provider), "subject": check_text("subject", subject)}
-        if await self._write(self._statements.add_identity, **values, account_id=_id(account_id), linked_at=now):
+        if await self._write(self._statements.add_identity, **values, account_id=as_id(account_id), linked_at=now):
             return True
         owner = await self._linked_account(provider, subject)
         return owner is not None and owner.id == account_id
 
     async def identities(self, account_id: str) -> list[tuple[str, str]]:
         """See :meth:`.base.Accounts.identities`."""
-        rows = await self._rows(self._statements.identities, account_id=_id(account_id))
+        rows = await self._rows(self._statements.identities, account_id=as_id(account_id))
         return [(row.provider, row.subject) for row in rows]
 
     async def add_device(self, device: DeviceKey) -> bool:
@@ -135,7 +102,7 @@ class SqlAccounts:
             self._statements.add_device,
             id=check_text("id", device.id),
             key_id=device.key_id,
-            account_id=_id(device.account_id),
+            account_id=as_id(device.account_id),
             public_key=device.public_key,
             label=check_text("label", device.label, may_be_empty=True),
             created_at=device.created_at,
@@ -150,63 +117,89 @@ class SqlAccounts:
 
     async def devices(self, account_id: str) -> list[DeviceKey]:
         """See :meth:`.base.Accounts.devices`."""
-        return [DeviceKey(*row) for row in await self._rows(self._statements.devices, account_id=_id(account_id))]
+        return [DeviceKey(*row) for row in await self._rows(self._statements.devices, account_id=as_id(account_id))]
 
     async def revoke_device(self, account_id: str, device_id: str, *, now: float) -> bool:
         """See :meth:`.base.Accounts.revoke_device`."""
         statement = self._statements.revoke_device
-        return await self._write(statement, account=_id(account_id), device=_id(device_id), now=now) > 0
+        return await self._write(statement, account=as_id(account_id), device=as_id(device_id), now=now) > 0
 
     async def touch_device(self, device_id: str, *, now: float) -> None:
         """See :meth:`.base.Accounts.touch_device`. An earlier time than the one noted changes nothing."""
-        await self._write(self._statements.touch_device, device=_id(device_id), now=now)
+        await self._write(self._statements.touch_device, device=as_id(device_id), now=now)
 
     async def remember_browser(self, account_id: str, browser_hash: bytes, *, now: float) -> None:
         """See :meth:`.base.Accounts.remember_browser`. ``LookupError`` if no such account."""
         await self._write(
-            self._statements.remember_browser, account_id=_id(account_id), browser_hash=browser_hash, remembered_at=now
+            self._statements.remember_browser,
+            account_id=as_id(account_id),
+            browser_hash=browser_hash,
+            remembered_at=now,
         )
 
     async def knows_browser(self, account_id: str, browser_hash: bytes, *, since: float) -> bool:
         """See :meth:`.base.Accounts.knows_browser`."""
         statement = self._statements.knows_browser
-        return bool(await self._rows(statement, account_id=_id(account_id), browser_hash=browser_hash, since=since))
+        return bool(await self._rows(statement, account_id=as_id(account_id), browser_hash=browser_hash, since=since))
 
     async def forget_browsers(self, account_id: str) -> None:
         """See :meth:`.base.Accounts.forget_browsers`."""
-        await self._write(self._statements.forget_browsers, account_id=_id(account_id))
+        await self._write(self._statements.forget_browsers, account_id=as_id(account_id))
+
+    async def add_passkey(self, passkey: Passkey) -> bool:
+        """See :meth:`.base.Accounts.add_passkey`."""
+        return await self._passkeys.add(passkey)
+
+    async def passkey_by_credential(self, credential_id: bytes) -> Passkey | None:
+        """See :meth:`.base.Accounts.passkey_by_credential`."""
+        return await self._passkeys.by_credential(credential_id)
+
+    async def passkeys(self, account_id: str) -> list[Passkey]:
+        """See :meth:`.base.Accounts.passkeys`."""
+        return await self._passkeys.of(account_id)
+
+    async def rename_passkey(self, account_id: str, passkey_id: str, label: str) -> bool:
+        """See :meth:`.base.Accounts.rename_passkey`."""
+        return await self._passkeys.rename(account_id, passkey_id, label)
+
+    async def remove_passkey(self, account_id: str, passkey_id: str) -> bool:
+        """See :meth:`.base.Accounts.remove_passkey`."""
+        return await self._passkeys.remove(account_id, passkey_id)
+
+    async def use_passkey(
+        self, passkey_id: str, *, expected_sign_count: int, sign_count: int, is_backed_up: bool, now: float
+    ) -> bool:
+        """See :meth:`.base.Accounts.use_passkey`. The last use never goes back."""
+        return await self._passkeys.use(
+            passkey_id,
+            expected_sign_count=expected_sign_count,
+            sign_count=sign_count,
+            is_backed_up=is_backed_up,
+            now=now,
+        )
+
+    async def user_handle(self, account_id: str) -> bytes:
+        """See :meth:`.base.Accounts.user_handle`."""
+        return await self._passkeys.user_handle(account_id)
+
+    async def account_by_user_handle(self, handle: bytes) -> Account | None:
+        """See :meth:`.base.Accounts.account_by_user_handle`."""
+        return await self._passkeys.account_by_user_handle(handle)
 
     async def _linked_account(self, provider: str, subject: str) -> Account | None:
-        return _account(await self._rows(self._statements.linked_account, provider=provider, subject=subject))
+        return account_of(await self._rows(self._statements.linked_account, provider=provider, subject=subject))
 
     async def _create(self, account: Account, provider: str, subject: str) -> bool:
         """Create an account with its first identity; ``False``, and nothing changed, when that is linked by now."""
         link = {"provider": provider, "subject": subject, "account_id": account.id, "linked_at": account.created_at}
         values = {"id": account.id, "username": account.username, "created_at": account.created_at}
-        with translated():
-            async with transaction(self._opened()) as connection:
-                await connection.execute(self._statements.add_account, values)
-                # Waits for whoever is about to link the same identity, and sees the outcome.
-                linked = await connection.execute(self._statements.add_identity, link)
-                if linked.rowcount == 0:
-                    await connection.rollback()
-                return linked.rowcount > 0
-
-    async def _rows(self, statement: Executable, **values: object) -> Sequence[Any]:
-        with translated():
-            async with self._opened().connect() as connection:
-                return (await connection.execute(statement, values)).all()
-
-    async def _write(self, statement: Executable, **values: object) -> int:
-        """The number of rows that the statement wrote."""
-        with translated():
-            async with self._opened().connect() as connection:
-                return (await connection.execute(statement, values)).rowcount
-
-    def _opened(self) -> AsyncEngine:
-        if self._engine is None:
-            raise UnavailableError("store_unavailable", "the account database is not open")
-        return self._engine
+        async with self._database.transaction() as connection:
+            await connection.execute(self._statements.add_account, values)
+            # Waits for whoever is about to link the same identity, and sees the outcome.
+            linked = await connection.execute(self._statements.add_identity, link)
+            if linked.rowcount == 0:
+                await connection.rollback()
+            return linked.rowcount > 0
 
 
 class _Statements:
@@ -272,15 +265,3 @@ class _Statements:
             browsers.c.remembered_at >= bind("since"),
         )
         self.forget_browsers = delete(browsers).where(browsers.c.account_id == bind("account_id"))
-
-
-def _account(rows: Sequence[Any]) -> Account | None:
-    if not rows:
-        return None
-    row = rows[0]
-    return Account(row.id, row.username, row.created_at, row.email, tuple(row.roles.split("\n")) if row.roles else ())
-
-
-def _id(value: str) -> str:
-    """An id to look for. What no column can hold is nobody's id, and neither is the empty string."""
-    return value if is_storable(value) else ""

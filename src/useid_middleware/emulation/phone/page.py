@@ -18,6 +18,8 @@ _ASSETS: Final[Mapping[str, bytes]] = {
     "protocol.js": b"text/javascript; charset=utf-8",
     "client.js": b"text/javascript; charset=utf-8",
     "keystore.js": b"text/javascript; charset=utf-8",
+    "authenticator.js": b"text/javascript; charset=utf-8",
+    "credentials.js": b"text/javascript; charset=utf-8",
     "texts.js": b"text/javascript; charset=utf-8",
 }
 
