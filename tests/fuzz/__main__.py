@@ -1,11 +1,12 @@
 """``python -m tests.fuzz NAME [arguments of libFuzzer]``: fuzz one parser with atheris; without a name, list them.
 
-The fuzzer begins with the target's seeds, where it has some.
+It begins with the target's seeds and with what the last run has found interesting: both are in ``build/fuzz/corpus``.
 """
 
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+CORPUS = Path(__file__).parents[2] / "build" / "fuzz" / "corpus"
 
 
 def main() -> None:
@@ -23,11 +24,12 @@ def main() -> None:
         from tests.fuzz.targets import run
 
     name = sys.argv.pop(1)
-    with TemporaryDirectory() as corpus:
-        for number, seed in enumerate(seeds_of(name)):
-            (Path(corpus) / str(number)).write_bytes(seed)
-        atheris.Setup([*sys.argv, corpus], lambda data: run(name, data))
-        atheris.Fuzz()
+    corpus = CORPUS / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds_of(name)):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    atheris.Setup([*sys.argv, str(corpus)], lambda data: run(name, data))
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

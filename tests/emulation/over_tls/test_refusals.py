@@ -21,7 +21,10 @@ from useid_middleware.emulation.client.demo_tls import CERTIFICATE, KEY
 
 @pytest.fixture
 def elsewhere(folder: Path, site: Site) -> Iterator[str]:
-    """A server with a TLS certificate that no description has, which leads wherever the query's ``to`` says."""
+    """A server with a TLS certificate that no description has, which leads wherever the query's ``to`` says.
+
+    It closes each connection behind its answer.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -131,7 +134,7 @@ def test_a_redirect_to_where_there_is_no_tls_is_not_followed(
     assert desktop.status(started)["status"] == "waiting"
 
 
-def test_a_server_that_leads_in_circles_is_left(open_browser: OpenBrowser, country: Country, site: Site) -> None:
+def test_one_redirect_more_than_allowed_is_too_many(open_browser: OpenBrowser, country: Country, site: Site) -> None:
     desktop = open_browser(DIRECT)
     started = desktop.start()
     address = started["tcTokenUrl"]

@@ -8,18 +8,15 @@ import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from sysconfig import get_path
 from typing import Final
 
 from tests.ausweisapp.serving import Country
-from tests.emulation.over_tls.people import PAOSNetwork
 from tests.emulation.over_tls.site import OPTIONAL, REQUIRED
 from tests.servers import PATIENCE, free_port
 from tests.serving import Server
-from useid_middleware.eid.core.tctoken import PATH_SECURITY, build_tctoken, parse_tctoken
-from useid_middleware.emulation.client.actions import Fetch, Fetched
 from useid_middleware.emulation.client.demo_tls import prepare_demo_tls
 
 #: The last thing that it says before it listens.
@@ -46,7 +43,7 @@ class Service(Server):
             "USEID_EID__REQUIRED": json.dumps(REQUIRED),
             "USEID_EID__OPTIONAL": json.dumps(OPTIONAL),
             "USEID_EID__KEEP": json.dumps(("GivenNames",)),
-            **{f"USEID_EID__{name.upper()}": value for name, value in told.items()},
+            **{f"USEID_EID__{name.upper()}": str(value) for name, value in told.items()},
         }
 
 
@@ -99,14 +96,3 @@ class Place:
     service: Service
     told: Mapping[str, str]
     country: Country
-
-
-class KeylessNetwork(PAOSNetwork):
-    """A client's network that takes the key out of the tcToken."""
-
-    def fetch(self, action: Fetch) -> Fetched:
-        """See :class:`~useid_middleware.emulation.client.driver.Network`."""
-        answer = super().fetch(action)
-        token = parse_tctoken(answer.body)
-        assert (len(token.psk), token.path_security) == (32, PATH_SECURITY)
-        return replace(answer, body=build_tctoken(replace(token, psk=b"", path_security="")))

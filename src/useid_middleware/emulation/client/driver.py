@@ -59,6 +59,7 @@ class Network:
 
     def __init__(self, *, transport: httpx2.BaseTransport | None = None) -> None:
         self._context = _tls_context()
+        self._is_real = transport is None
         self._client = httpx2.Client(
             transport=transport,
             verify=self._context,
@@ -110,13 +111,17 @@ class Network:
         try:
             response = self._client.send(request, stream=True)
             try:
+                # Before the answer is read: behind its last byte a server may close, and nobody could tell who it was.
+                certificate = _certificate_of(response)
+                if certificate is None and self._is_real and request.url.scheme == "https":
+                    raise Unreachable("the server's TLS certificate: expected one")
                 return Fetched(
                     url=str(request.url),
                     status=response.status_code,
                     content_type=response.headers.get("content-type", ""),
                     location=response.headers.get("location", ""),
                     body=_read(response, deadline=deadline),
-                    tls_certificate=_certificate_of(response),
+                    tls_certificate=certificate,
                 )
             finally:
                 response.close()

@@ -131,6 +131,8 @@ def describe(made: Standalone, *, origin: str, soap: str) -> Iterable[str]:
     yield ""
     yield "[eid]"
     yield f'server = "{soap}"'
+    # Sessions run attached: there is no TLS with keys here.
+    yield "attached = true"
     certificate, _ = made.tls
     yield f'ca_file = "{certificate.absolute()}"'
     yield f'server_signing_certificate = "{made.signing.certificate_file.absolute()}"'
