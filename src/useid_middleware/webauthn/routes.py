@@ -64,8 +64,8 @@ class PasskeyRoutes:
         self._complete_login = complete_login
         self._random_bytes = random_bytes
         self._parties: dict[str, RelyingParty] = {}
-        if settings.origin is not None:
-            self._party_at(settings.origin)
+        # Wrong settings are to be found now. Without an origin a name of this machine stands for it.
+        self._party_at(settings.origin or f"http://{settings.webauthn.rp_id or 'localhost'}")
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""

@@ -171,6 +171,7 @@ class PasskeyService:
             level=level_of(verified),
             amr=methods_of(verified, passkey),
             auth_time=self._clock(),
+            device_id=passkey.id,
         )
 
     async def begin_step_up(self, party: RelyingParty, session: Session, *, token: str, ip: str) -> Begun:
@@ -229,9 +230,10 @@ class PasskeyService:
             raise not_found()
 
     async def remove(self, session: Session, passkey_id: str) -> None:
-        """Delete a passkey."""
+        """Delete a passkey; sessions that it opened end, as those of a phone do."""
         if not await self._accounts.remove_passkey(session.account_id, passkey_id):
             raise not_found()
+        await self._sessions.end_device(passkey_id, reason="revoked")
         await self._events.emit(PasskeyRemoved(self._clock(), session.account_id, passkey_id))
 
     async def _with_room(self, session: Session) -> Sequence[Passkey]:
@@ -244,6 +246,10 @@ class PasskeyService:
     async def _begin(
         self, party: RelyingParty, ceremony: Ceremony, *, allow: Sequence[Descriptor], handle: bytes
     ) -> Begun:
+        # What is to raise a session's level must verify its user.
+        wanted = UserVerification(self._settings.user_verification)
+        if ceremony.purpose is Purpose.STEP_UP:
+            wanted = UserVerification.REQUIRED
         options, state = begin_authentication(
             party,
             challenge=self._random_bytes(_CHALLENGE_SIZE),
@@ -251,7 +257,7 @@ class PasskeyService:
             lifetime=self._settings.lifetime,
             allow=allow,
             user_handle=handle,
-            user_verification=UserVerification(self._settings.user_verification),
+            user_verification=wanted,
         )
         kept = Ceremony(ceremony.purpose, ceremony.bound, ceremony.account_id, authentication=state)
         return Begun(await self._keep(kept), options)

@@ -80,5 +80,5 @@ def _check_origin(origin: str, setting: str) -> None:
         raise ConfigurationError(f"webauthn: {setting}: {origin} must be https; http is for localhost only")
     # A browser writes an origin in one way only, so that any other would match nothing.
     written = f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, _DEFAULT_PORTS[parts.scheme]) else "")
-    if not host or written != origin:
+    if not _DOMAIN(host) or written != origin:
         raise ConfigurationError(f"webauthn: {setting}: {origin} must be an origin, such as https://login.example")
