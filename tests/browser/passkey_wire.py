@@ -123,7 +123,8 @@ class PasskeyWire(Wire):
         instead = next((answer for ending, answer in self.instead.items() if scope["path"].endswith(ending)), None)
         status, answer = (instead.status, None) if instead else self._judge(call, asked)
         text = instead.body if instead else "" if status == 204 else json.dumps(answer)
-        headers = [(b"content-type", b"application/json")]
+        extra = instead.headers if instead else ()
+        headers = [(b"content-type", b"application/json"), *((name.encode(), value.encode()) for name, value in extra)]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text.encode()})
         # Counted when answered: what a test waits for has then happened.
@@ -340,7 +341,7 @@ def enrolled(card: PasskeyCard, authenticator: Authenticator) -> PasskeyCard:
 
 @pytest.fixture
 def offered(card: PasskeyCard, authenticator: Authenticator) -> PasskeyCard:
-    """As :func:`enrolled`, with a browser that offers passkeys in fields. Whoever touches the authenticator picks one."""
+    """As :func:`enrolled`, but the browser offers passkeys in fields: whoever touches the authenticator picks one."""
     card.open("manage").shows("ready").add("Laptop")
     authenticator.is_touched(touched=False)
     return card

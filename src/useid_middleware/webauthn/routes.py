@@ -113,6 +113,7 @@ class PasskeyRoutes:
             "passkeys": [_shown(each) for each in found],
             "userHandle": b64url(await self._service.user_handle(session)),
             "rpId": self._party(request).id,
+            "username": session.username,
         }
         return json_response(answer)
 

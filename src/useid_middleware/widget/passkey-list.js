@@ -138,5 +138,7 @@ function moments({ createdAt, lastUsedAt }, text, language) {
 function moment(instant, language) {
   const date = new Date(instant);
   if (Number.isNaN(date.getTime())) return String(instant);
-  return h("time", { datetime: instant }, new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(date));
+  // British and American users write dates differently, and read the same texts.
+  const locale = navigator.languages.find((tag) => tag.startsWith(language)) ?? language;
+  return h("time", { datetime: instant }, new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(date));
 }

@@ -321,6 +321,7 @@ export class UseIDPasskey extends HTMLElement {
     say(view.failDetail, failDetail);
     say(view.button, this.#label(all, text));
     view.button.setAttribute("aria-disabled", String(busy || status === "loading"));
+    view.lead.hidden = ["approved", "unsupported"].includes(status);
     view.form.hidden = status === "approved" || isUnable(this.#state);
     if (mode === "login") {
       say(view.label, text.username);

@@ -132,8 +132,8 @@ export default {
       checking: ["Passkey wird geprüft …", ""],
       saving: ["Wird gespeichert …", ""],
     },
-    unsupported: ["Passkeys gehen hier nicht", "Dieser Browser kann sie nicht verwenden. Ein aktueller kann es auf den meisten Geräten."],
-    insecure: ["Passkeys gehen hier nicht", "Sie brauchen eine Seite, die über https geladen wurde."],
+    unsupported: ["Passkeys funktionieren hier nicht", "Dieser Browser kann sie nicht verwenden. Ein aktueller kann es auf den meisten Geräten."],
+    insecure: ["Passkeys funktionieren hier nicht", "Sie brauchen eine Seite, die über https geladen wurde."],
     errors: {
       cancelled: ["Nichts ist passiert", "Es wurde abgebrochen, dauerte zu lange, oder hier gibt es keinen Passkey für diese Seite."],
       passkey_exists: ["Schon vorhanden", "Dieses Gerät oder dieser Sicherheitsschlüssel hat einen Passkey für Ihr Konto."],
