@@ -8,6 +8,7 @@ from ..accounts.base import Accounts
 from ..events import Events
 from ..http.routing import Handler
 from ..http.sse import EventStreams
+from ..sessions.login import CompleteLogin
 from ..sessions.records import Session
 from ..sessions.service import Sessions
 from ..settings import Settings
@@ -16,7 +17,7 @@ from ..stores.limits import Limits
 from .core.identity import PROVIDER
 from .interface import EIDServer
 from .page_routes import PageRoutes
-from .routes import CompleteLogin, EIDRoutes
+from .routes import EIDRoutes
 from .service import EIDService
 
 

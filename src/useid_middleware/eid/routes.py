@@ -1,6 +1,6 @@
 """HTTP of the eID login: docs/reference/eid.md, call by call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -14,7 +14,7 @@ from ..http.requests import Request
 from ..http.responses import Response, json_response
 from ..http.routing import Handler
 from ..http.sse import EventStreams
-from ..identity import Identity
+from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings, Tenant
 from ..stores.base import Clock
@@ -33,9 +33,6 @@ from .core.link import build_widget_link
 from .core.session import EIDLogin, Mode
 from .core.tctoken import LOOPBACK_CLIENT, build_tctoken, client_url
 from .service import Claimed, EIDService, Started
-
-#: Makes a login session of a proven identity that wants to go to this address; the plugin injects it.
-CompleteLogin = Callable[[Request, Identity, str], Awaitable[Login]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +174,7 @@ class EIDRoutes:
         secret = required_browser_secret(request)
         claimed = await self._service.claim_by_code(request.params["id"], secret, code=digits, ip=request.ip)
         login = await self.log_in(request, claimed)
-        session = login.session
-        answer: dict[str, object] = {
-            "redirectTo": login.target,
-            "userId": session.account_id,
-            "username": session.username,
-            "acr": session.acr,
-            "amr": session.amr,
-        }
-        if self._settings.sessions.bearer:
-            answer |= {"sessionToken": login.token, "expiresAt": timestamp(session.expires_at)}
+        answer = login.answer(bearer=self._settings.sessions.bearer)
         return json_response(answer, headers=login.headers)
 
     async def log_in(self, request: Request, claimed: Claimed) -> Login:

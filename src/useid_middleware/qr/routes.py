@@ -1,6 +1,6 @@
 """HTTP of the device switch: docs/reference/device-switch.md, call by call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
@@ -14,7 +14,7 @@ from ..http.requests import Request, browser_name
 from ..http.responses import Response, json_response
 from ..http.routing import Handler
 from ..http.sse import EventStreams
-from ..identity import Identity
+from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings
 from ..stores.base import Clock
@@ -26,9 +26,6 @@ from .core import session as core
 from .core.frame import Frames, frame_at
 from .core.session import QRSession, State
 from .service import Answer, QRService
-
-#: Makes a login session of a proven identity that wants to go to this address; the plugin injects it.
-CompleteLogin = Callable[[Request, Identity, str], Awaitable[Login]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +185,7 @@ class QRRoutes:
         """The desktop fetches its login."""
         body = await request.json(_claim, default=b"{}")
         login, headers = await self.finish(request, code=body.code)
-        session = login.session
-        answer: dict[str, object] = {
-            "redirectTo": login.target,
-            "userId": session.account_id,
-            "username": session.username,
-            "acr": session.acr,
-            "amr": session.amr,
-        }
-        if self._settings.sessions.bearer:
-            answer |= {"sessionToken": login.token, "expiresAt": timestamp(session.expires_at)}
+        answer = login.answer(bearer=self._settings.sessions.bearer)
         return json_response(answer, headers=headers)
 
     async def finish(self, request: Request, *, code: str) -> tuple[Login, Headers]:

@@ -7,13 +7,16 @@ from ..accounts.base import Account, Accounts
 from ..errors import AuthenticationError, RefusedError, RequestError
 from ..events import Answered, Events, LoginCompleted, LoginFailed, LoginSucceeded, UserCreated, UserUpdated
 from ..http.asgi import Scope
-from ..http.requests import browser_name
+from ..http.requests import Request, browser_name
 from ..identity import Identity
 from ..stores.base import Clock
 from .auth import current_session
 from .cookie import SESSION_COOKIE
 from .records import Login
 from .service import Sessions
+
+#: Makes a login session of a proven identity that wants to go to this address; features are given one.
+CompleteLogin = Callable[[Request, Identity, str], Awaitable[Login]]
 
 
 class Logins:

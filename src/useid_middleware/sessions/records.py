@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .._codec import Record
+from .._codec import Record, timestamp
 from ..http.asgi import Headers
 from ..identity import Level, acr_of
 
@@ -55,3 +55,15 @@ class Login:
     token: str
     headers: Headers
     target: str = ""
+
+    def answer(self, *, bearer: bool) -> dict[str, object]:
+        """What a page's script is told of it; with ``bearer``, the token too."""
+        session = self.session
+        told: dict[str, object] = {
+            "redirectTo": self.target,
+            "userId": session.account_id,
+            "username": session.username,
+            "acr": session.acr,
+            "amr": session.amr,
+        }
+        return told | {"sessionToken": self.token, "expiresAt": timestamp(session.expires_at)} if bearer else told

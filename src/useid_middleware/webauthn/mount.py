@@ -11,6 +11,7 @@ from ..accounts.base import Accounts
 from ..errors import ConfigurationError, UseIDError
 from ..events import Events
 from ..http.routing import Handler
+from ..sessions.login import CompleteLogin
 from ..sessions.service import Sessions
 from ..settings import Settings, WebAuthnSettings
 from ..stores.base import Clock, Store
@@ -19,7 +20,7 @@ from .core.attestation.statement import AttestationType
 from .core.certificates import load_anchors
 from .core.metadata import Metadata, read_metadata
 from .core.trust import ALL_TYPES, AttestationPolicy
-from .routes import CompleteLogin, PasskeyRoutes
+from .routes import PasskeyRoutes
 from .service import PasskeyService
 
 

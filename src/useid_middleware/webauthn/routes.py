@@ -1,6 +1,6 @@
 """HTTP of passkeys: docs/reference/webauthn.md, call by call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,16 +13,13 @@ from ..http.redirects import check_redirect
 from ..http.requests import Request
 from ..http.responses import Response, json_response
 from ..http.routing import Handler
-from ..identity import Identity
 from ..sessions.auth import required_session, session_token
+from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings
 from ..waiting.browser import BROWSER_COOKIE, SECRET_SIZE, browser_secret, required_browser_secret
 from .core.relying_party import RelyingParty
 from .service import PasskeyService
-
-#: Makes a login session of a proven identity that wants to go to this address; the plugin injects it.
-CompleteLogin = Callable[[Request, Identity, str], Awaitable[Login]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,16 +166,7 @@ class PasskeyRoutes:
         return self._answer(await self._complete_login(request, identity, target))
 
     def _answer(self, login: Login) -> ASGIApp:
-        session = login.session
-        answer: dict[str, object] = {
-            "redirectTo": login.target,
-            "userId": session.account_id,
-            "username": session.username,
-            "acr": session.acr,
-            "amr": session.amr,
-        }
-        if self._settings.sessions.bearer:
-            answer |= {"sessionToken": login.token, "expiresAt": timestamp(session.expires_at)}
+        answer = login.answer(bearer=self._settings.sessions.bearer)
         return json_response(answer, headers=login.headers)
 
     def _target(self, request: Request, return_url: str) -> str:
