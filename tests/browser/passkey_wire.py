@@ -69,6 +69,8 @@ class PasskeyWire(Wire):
     #: Seconds that a ceremony may take.
     lifetime: float = 300
     username: str = "ada"
+    #: A further passkey is for who has stepped up since.
+    demands_step_up: bool = False
     ways: tuple[Way, ...] = ()
     with_phone: bool = False
     #: Bodies of ``POST`` and ``PATCH``, by call.
@@ -172,6 +174,8 @@ class PasskeyWire(Wire):
         return 200, {"passkeys": passkeys, "userHandle": b64url(ADA.id), "rpId": self.party.id, **who}
 
     def _begin_registration(self) -> _Reply:
+        if self.demands_step_up:
+            return 403, {"code": "level_required", "message": "step up first"}
         number = next(self._numbers)
         options, state = begin_registration(
             self.party, ADA, challenge=number.to_bytes(32), now=NOW, lifetime=self.lifetime,
@@ -210,6 +214,7 @@ class PasskeyWire(Wire):
         passkey_id, kept = found[0]
         record = replace(kept.record, sign_count=verified.sign_count)
         self.kept[passkey_id] = changed(kept, record=record, last_used_at="2026-04-01T10:00:00Z")
+        self.demands_step_up = False
         who = {"userId": "u1", "username": ADA.name}
         return 200, {"redirectTo": asked.get("returnUrl", "/done"), "acr": "L2", "amr": ["pop", "hwk"], **who}
 

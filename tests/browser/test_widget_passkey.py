@@ -12,6 +12,7 @@ from tests.browser.passkey_wire import (
     ADA,
     LIST,
     REGISTER,
+    STEP_UP,
     Authenticator,
     PasskeyCard,
     refused,
@@ -55,6 +56,16 @@ def test_what_the_authenticator_has_already_is_not_made_again(enrolled: PasskeyC
     assert enrolled.state()["error"]["code"] == "passkey_exists"
     expect(enrolled.button("Add a passkey")).to_be_visible()
     assert len(enrolled.wire.kept) == 1
+
+
+def test_a_further_passkey_is_made_once_the_one_that_there_is_has_confirmed(enrolled: PasskeyCard) -> None:
+    enrolled.wire.demands_step_up = True
+    enrolled.button("Add a passkey").click()
+    # This authenticator has one already, and says so when it is asked for another.
+    enrolled.shows("error")
+    assert enrolled.state()["error"]["code"] == "passkey_exists"
+    assert enrolled.wire.count(STEP_UP) == 1
+    assert not enrolled.wire.demands_step_up
 
 
 def test_a_passkey_that_was_cancelled_leaves_the_list_as_it_was(

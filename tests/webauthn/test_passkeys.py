@@ -167,6 +167,22 @@ async def test_an_account_has_no_more_passkeys_than_the_settings_allow() -> None
         await world.register(browser, Authenticator())
 
 
+async def test_a_further_passkey_needs_a_session_that_has_stepped_up(world: World) -> None:
+    browser, authenticator = await world.member()
+    # As a thief of this session would: he has no passkey of the account.
+    answer = await browser.post("/passkeys/options")
+    assert (answer.status, answer.code) == (403, "level_required")
+    assert (await world.use("step-up", browser, authenticator)).status == 200
+    assert (await browser.post("/passkeys/options")).status == 200
+
+
+async def test_ceremonies_that_were_begun_before_the_first_passkey_add_none_after_it(world: World) -> None:
+    browser, authenticator = await world.log_in(), Authenticator()
+    begun = [await world.begin(browser, "register") for _ in range(2)]
+    answers = [await world.finish(browser, "register", each, authenticator.create(each.options)) for each in begun]
+    assert [(answer.status, answer.json().get("code")) for answer in answers] == [(201, None), (403, "level_required")]
+
+
 async def test_ceremonies_begun_ahead_do_not_pass_the_limit() -> None:
     async with opened(webauthn={"max_passkeys": 1}) as world:
         browser, authenticator = await world.log_in(), Authenticator()

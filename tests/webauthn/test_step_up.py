@@ -171,6 +171,7 @@ async def test_another_accounts_passkey_is_refused(world: World) -> None:
 
 async def test_a_passkey_that_was_added_since_is_not_among_those_that_were_asked_for(world: World) -> None:
     browser, _ = await world.member()
+    await world.step_up(browser)
     begun = await world.begin(browser, "step-up")
     late = Authenticator()
     await world.register(browser, late)

@@ -14,7 +14,7 @@ from tests.eid.watched_store import WatchedStore
 from tests.qr.conftest import Clock, make_settings
 from tests.webauthn.authenticator import AT, UP, UV, Authenticating, Registering
 from tests.webauthn.certificates import PrivateKey
-from useid_middleware import Event, Events, Identity, UseID, UseIDMiddleware, login
+from useid_middleware import Event, Events, Identity, Level, UseID, UseIDMiddleware, login
 from useid_middleware._codec import b64url, un_b64url_any
 from useid_middleware.accounts.base import Accounts, Passkey
 from useid_middleware.accounts.memory import MemoryAccounts
@@ -138,6 +138,8 @@ class World:
     app: UseIDMiddleware
     clock: Clock
     heard: list[Event] = field(default_factory=list)
+    #: The sessions that :meth:`step_up` made.
+    raised: list[str] = field(default_factory=list)
 
     @property
     def useid(self) -> UseID:
@@ -168,8 +170,21 @@ class World:
         browser.cookies["useid-session"] = made.token
         return browser
 
+    async def step_up(self, browser: Browser) -> None:
+        """Let the browser's session be of level L2, if its account has a passkey."""
+        token = browser.cookies.get("useid-session", "")
+        session = await self.useid.sessions.load(token)
+        if session is None or session.level >= Level.L2 or not await self.useid.accounts.passkeys(session.account_id):
+            return
+        proved = Identity(session.provider, session.subject, account_id=session.account_id, level=Level.L2)
+        made = await self.useid.log_in(browser.scope("GET", "/", {}), proved)
+        browser.cookies["useid-session"] = made.token
+        self.raised.append(made.session.id)
+
     async def begin(self, browser: Browser, purpose: str) -> Begun:
-        """Begin a ceremony."""
+        """Begin a ceremony; who has a passkey already has stepped up before another one."""
+        if purpose == "register":
+            await self.step_up(browser)
         answer = await browser.post(CALLS[purpose][0])
         assert answer.status == 200, answer.body
         return Begun(answer.json()["ceremonyId"], answer.json()["options"])

@@ -9,7 +9,7 @@ from typing import Any, Final
 from .._codec import Record, RecordType, b64url, is_b64url
 from ..accounts.base import Accounts, Passkey
 from ..accounts.columns import check_text
-from ..errors import RequestError, StateError
+from ..errors import AuthenticationError, RequestError, StateError
 from ..events import Events, PasskeyAdded, PasskeyRemoved
 from ..http.routing import not_found
 from ..identity import Identity, Level
@@ -237,10 +237,16 @@ class PasskeyService:
         await self._events.emit(PasskeyRemoved(self._clock(), session.account_id, passkey_id))
 
     async def _with_room(self, session: Session) -> Sequence[Passkey]:
-        """The account's passkeys, if it may have one more; else ``passkey_limit``."""
+        """The account's passkeys, if this session may add one; else ``level_required`` or ``passkey_limit``.
+
+        An account that has one can step up, and has to: a session of less could otherwise make itself a key to more.
+        """
         known = await self._accounts.passkeys(session.account_id)
         if len(known) >= self._settings.max_passkeys:
             raise StateError("passkey_limit", f"passkeys: expected fewer than {self._settings.max_passkeys}")
+        if known and session.level < Level.L2:
+            message = f"passkeys: a further one needs a session of level {Level.L2.name}; step up first"
+            raise AuthenticationError("level_required", message)
         return known
 
     async def _begin(

@@ -146,7 +146,7 @@ export class UseIDPasskey extends HTMLElement {
   /** A new passkey gets its name once it is there, so that nobody types one for a passkey that does not come about. */
   #add() {
     return this.#run("asking", async (passkeys) => {
-      const { id } = await passkeys.register();
+      const { id } = await registered(passkeys);
       await this.#reload(passkeys, "added");
       this.#view.list.edit(id);
     });
@@ -351,6 +351,17 @@ function wording(all, text, state) {
   if (notice !== null) return text.notices[notice];
   if (isUnable(state)) return window.isSecureContext ? all.unsupported : all.insecure;
   return ["", ""];
+}
+
+/** A new passkey. A further one needs a session that has stepped up: then by one that there is, first. */
+async function registered(passkeys) {
+  try {
+    return await passkeys.register();
+  } catch (failure) {
+    if (failure.code !== "level_required") throw failure;
+    await passkeys.stepUp();
+    return passkeys.register();
+  }
 }
 
 if (!customElements.get("useid-passkey")) customElements.define("useid-passkey", UseIDPasskey);
