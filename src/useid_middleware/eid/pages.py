@@ -48,6 +48,9 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
     },
 }
 
+#: Error codes that say what a reason or a state says.
+_SAME: Final = {"requirements_not_met": "requirements", "session_expired": "expired"}
+
 #: Headline and explanation, by error code or reason of rejection; what is not listed reads as ``failed``.
 _ENDINGS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "en": {
@@ -60,10 +63,6 @@ _ENDINGS: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "What you shared is not enough",
             "This site asks for something that your ID card did not confirm, such as an age. Nobody was logged in.",
         ),
-        "requirements_not_met": (
-            "What you shared is not enough",
-            "This site asks for something that your ID card did not confirm, such as an age. Nobody was logged in.",
-        ),
         "session_unknown": (
             "This login is not valid any more",
             "It was finished already, or it is not yours. Start again.",
@@ -72,10 +71,6 @@ _ENDINGS: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "This is not the browser in which the login began",
             "Your ID card app opened another browser, or yours keeps no cookies. Nobody was logged in. Start again in "
             "the browser that the app opens.",
-        ),
-        "session_expired": (
-            "This login took too long",
-            "A login has to be finished within a few minutes. Start again.",
         ),
         "expired": ("This login took too long", "A login has to be finished within a few minutes. Start again."),
         "result_pending": (
@@ -109,11 +104,6 @@ _ENDINGS: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "Diese Seite verlangt etwas, das Ihr Ausweis nicht bestätigt hat, etwa ein Alter. Niemand wurde "
             "angemeldet.",
         ),
-        "requirements_not_met": (
-            "Was Sie freigegeben haben, genügt nicht",
-            "Diese Seite verlangt etwas, das Ihr Ausweis nicht bestätigt hat, etwa ein Alter. Niemand wurde "
-            "angemeldet.",
-        ),
         "session_unknown": (
             "Diese Anmeldung ist nicht mehr gültig",
             "Sie wurde schon abgeschlossen, oder sie gehört nicht Ihnen. Beginnen Sie von vorn.",
@@ -122,10 +112,6 @@ _ENDINGS: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "Das ist nicht der Browser, in dem die Anmeldung begann",
             "Ihre Ausweis-App hat einen anderen Browser geöffnet, oder Ihrer behält keine Cookies. Niemand wurde "
             "angemeldet. Beginnen Sie von vorn, in dem Browser, den die App öffnet.",
-        ),
-        "session_expired": (
-            "Diese Anmeldung hat zu lange gedauert",
-            "Eine Anmeldung muss nach wenigen Minuten abgeschlossen sein. Beginnen Sie von vorn.",
         ),
         "expired": (
             "Diese Anmeldung hat zu lange gedauert",
@@ -223,7 +209,7 @@ def ending_page(*, server: str, app_name: str, lang: str, code: str, retry: str,
     """
     text = _TEXTS[lang]
     said = f'<p class="detail">{escape(message)}</p>\n' if message else ""
-    headline, explanation = _ENDINGS[lang].get(code, _ENDINGS[lang]["failed"])
+    headline, explanation = _ENDINGS[lang].get(_SAME.get(code, code), _ENDINGS[lang]["failed"])
     again = f'<a class="button" href="{escape(retry)}">{text["retry"]}</a>\n' if retry else ""
     return document(
         server=server,

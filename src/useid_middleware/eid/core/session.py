@@ -211,7 +211,7 @@ def check_code(login: EIDLogin, *, code: str, now: float, deadline: float) -> tu
 def claim(login: EIDLogin, *, deadline: float) -> EIDLogin:
     """The browser that began asks for its login: the eID server is asked with the next number.
 
-    ``deadline`` is for the answer; the login does not live longer for it than it would have anyway.
+    ``deadline`` is for the answer, and holds only until that is there: :func:`resume` brings the old one back.
     """
     following = next_state(login.state, Step.CLAIM)
     return replace(
