@@ -1,6 +1,7 @@
 """The phone beside the demo: its cards are of the demo's PKI, and a port that somebody else has is left alone."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -40,3 +41,9 @@ def test_a_port_that_somebody_else_has_is_left_alone_and_no_pki_is_made(tmp_path
         port = other.getsockname()[1]
         assert serve_eid_phone(port, pki_folder=tmp_path / "pki", app_url="") == ""
     assert not (tmp_path / "pki").exists()
+
+
+def test_demos_that_start_at_once_share_one_pki(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(prepare_cards, [tmp_path / "pki"] * 4))
+    assert {pki.authority.root.encode() for pki in made} == {read_pki(tmp_path / "pki").authority.root.encode()}

@@ -13,6 +13,7 @@ from ..card.issuing import with_revocations
 from ..card.library import names, personality_named
 from ..pki import PKI, new_pki
 from ..pki_files import NOTICE, create_pki, read_pki, write_pki
+from ..server.terminal import alone
 
 HOST: Final = "127.0.0.1"
 #: Where a browser looks for an eID client on its own computer (TR-03124-1 §2.2.1.1).
@@ -42,17 +43,19 @@ def serve_eid_phone(port: int = CLIENT_PORT, *, pki_folder: Path, app_url: str) 
 
 def prepare_cards(folder: Path) -> PKI:
     """The PKI in the folder, made where there is none, with the package's revoked cards on its list."""
-    if (folder / NOTICE).is_file():
-        pki = read_pki(folder)
-    else:
-        pki = new_pki(now=datetime.now(UTC), random=token_bytes)
-        create_pki(folder, pki)
-    listed = pki
-    for name in names():
-        listed = with_revocations(listed, personality_named(name))
-    if listed is not pki:
-        write_pki(folder, listed)
-    return listed
+    # Two demos that start at once share what the first one makes.
+    with alone(folder):
+        if (folder / NOTICE).is_file():
+            pki = read_pki(folder)
+        else:
+            pki = new_pki(now=datetime.now(UTC), random=token_bytes)
+            create_pki(folder, pki)
+        listed = pki
+        for name in names():
+            listed = with_revocations(listed, personality_named(name))
+        if listed is not pki:
+            write_pki(folder, listed)
+        return listed
 
 
 def _listen(port: int) -> socket.socket | None:
