@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from . import eac, eid, login, oidc, request, sse
+from . import eac, eid, login, oidc, request, sse, webauthn
 from .rows import Row, as_json, as_table
 
 
@@ -34,10 +34,13 @@ def run(*, quick: bool) -> list[Row]:
     requests = asyncio.run(request.rows(request.QUICK if quick else request.FULL))
     _say("logins at an OpenID provider")
     providers = asyncio.run(oidc.rows(oidc.QUICK if quick else oidc.FULL))
+    _say("passkeys, in this process")
+    passkeys = webauthn.rows(webauthn.QUICK if quick else webauthn.FULL)
     _say("PACE, in this process")
     cards = eac.rows(eac.QUICK if quick else eac.FULL)
     _say("whole eID logins, in this process")
-    return [*logins, *streams, event, *requests, *providers, *cards, *eid.rows(eid.QUICK if quick else eid.FULL)]
+    people = eid.rows(eid.QUICK if quick else eid.FULL)
+    return [*logins, *streams, event, *requests, *providers, *passkeys, *cards, *people]
 
 
 def _say(what: str) -> None:

@@ -9,6 +9,7 @@ from tests.accounts.people import ALICE, BOB, a_passkey, account_of
 from useid_middleware.accounts.base import Account, Accounts, Passkey, is_next_count
 from useid_middleware.accounts.sql import SqlAccounts
 from useid_middleware.errors import RequestError
+from useid_middleware.identity import Identity
 
 
 async def use(accounts: Accounts, passkey: Passkey, expected: int, count: int, *, now: float = 2_000.0) -> bool:
@@ -18,6 +19,34 @@ async def use(accounts: Accounts, passkey: Passkey, expected: int, count: int, *
 
 
 # add_passkey, passkey_by_credential, passkeys
+
+
+async def test_passkeys_are_found_by_the_username_of_all_who_have_it_the_oldest_account_first(
+    accounts: Accounts,
+) -> None:
+    older, _ = await accounts.resolve(Identity("host", "1", username="alice"), now=1.0)
+    newer, _ = await accounts.resolve(Identity("host", "2", username="alice"), now=2.0)
+    bob, _ = await accounts.resolve(Identity("host", "3", username="bob"), now=0.5)
+    of_newer = a_passkey(newer, 1, created_at=5.0)
+    of_older = [a_passkey(older, number, created_at=10.0 + number) for number in (2, 3)]
+    of_bob = a_passkey(bob, 4)
+    for passkey in (of_newer, *of_older, of_bob):
+        assert await accounts.add_passkey(passkey)
+    assert await accounts.passkeys_of_name("alice", limit=10) == [*of_older, of_newer]
+    assert await accounts.passkeys_of_name("alice", limit=2) == of_older
+    assert await accounts.passkeys_of_name("bob", limit=10) == [of_bob]
+    await accounts.save(replace(newer, username="bob"))
+    assert await accounts.passkeys_of_name("alice", limit=10) == of_older
+    assert await accounts.passkeys_of_name("bob", limit=10) == [of_bob, of_newer]
+    await accounts.delete(older.id)
+    assert await accounts.passkeys_of_name("alice", limit=10) == []
+
+
+@pytest.mark.parametrize("username", ["", "Alice ", "alice", "ALICE", "%", "Alic_", "Alice\0", "\ud800", "x" * 20_000])
+async def test_a_username_is_compared_to_the_letter(accounts: Accounts, username: str) -> None:
+    assert await accounts.add_passkey(a_passkey(await account_of(accounts, ALICE)))
+    assert len(await accounts.passkeys_of_name("Alice", limit=10)) == 1
+    assert await accounts.passkeys_of_name(username, limit=10) == []
 
 
 async def test_an_added_passkey_is_found_by_its_credential_and_in_the_list(accounts: Accounts) -> None:

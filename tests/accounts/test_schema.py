@@ -99,6 +99,7 @@ async def test_a_migrated_database_is_what_the_tables_say(database_url: str) -> 
         "useid_browsers",
         "useid_passkeys",
         "useid_user_handles",
+        "useid_secrets",
     }
 
 

@@ -6,7 +6,7 @@ from math import isclose
 
 import pytest
 
-from benchmarks import eac, eid, login, oidc, request
+from benchmarks import eac, eid, login, oidc, request, webauthn
 from benchmarks.rows import Row, as_json, as_table, row
 
 NAMES = ["name", "ours", "peer", "unit", "ratio", "goal", "met"]
@@ -40,6 +40,13 @@ async def test_requests_of_the_host_app_give_one_row_each_for_anonymous_and_logg
 async def test_logins_at_a_provider_give_a_row_for_the_id_token_and_one_for_the_callback() -> None:
     rows = await oidc.rows(oidc.Size(rounds=1, tokens=5, callbacks=2, at_once=30))
     for found, goal in zip(rows, (1.1, 1.5), strict=True):
+        check(found, unit="µs")
+        assert found.goal == goal
+
+
+def test_assertions_and_registrations_of_passkeys_give_a_row_each() -> None:
+    assertion, registration = webauthn.rows(webauthn.Size(rounds=1, passkeys=2))
+    for found, goal in ((assertion, 0.833), (registration, 1.0)):
         check(found, unit="µs")
         assert found.goal == goal
 

@@ -324,7 +324,7 @@ async def test_a_form_cannot_pass_for_json(world: World, content_type: str) -> N
     browser, authenticator = await world.member()
     begun = await world.begin(browser, "login")
     body = json.dumps({"ceremonyId": begun.id, "credential": authenticator.get(begun.options)}).encode()
-    for path in ("/passkeys", "/passkeys/login", "/passkeys/step-up"):
+    for path in ("/passkeys", "/passkeys/login", "/passkeys/login/options", "/passkeys/step-up"):
         answer = await browser.send("POST", f"/auth{path}", body, {**JSON, "content-type": content_type})
         assert (answer.status, answer.code) == (415, "unsupported_media_type")
 

@@ -68,6 +68,26 @@ async def test_a_body_of_another_form_is_refused(world: World, purpose: str, bod
     assert (answer.status, answer.code) == (400, "malformed_request")
 
 
+@pytest.mark.parametrize("username", [7, True, ["alice"], {"a": "alice"}, None, "nul\0inside", "x" * 1001, "é" * 501])
+async def test_a_name_that_no_account_could_have_is_refused_before_anybody_looks_for_it(
+    world: World, username: object
+) -> None:
+    browser = world.browser()
+    answer = await browser.post("/passkeys/login/options", {"username": username})
+    assert (answer.status, answer.code) == (400, "malformed_request")
+    assert "useid-browser" not in browser.cookies
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"null", b'"alice"', b'{"username": "\\ud800"}', b'{"username": "\xff"}']
+)
+async def test_a_beginning_of_another_form_is_refused(world: World, body: bytes) -> None:
+    answer = await world.browser().send("POST", "/auth/passkeys/login/options", body, JSON)
+    assert (answer.status, answer.code) == (400, "malformed_request")
+    huge = await world.browser().send("POST", "/auth/passkeys/login/options", b" " * 20_000, JSON)
+    assert (huge.status, huge.code) == (413, "body_too_large")
+
+
 JUNK: dict[str, Any] = {
     "left out": LEFT_OUT,
     "null": None,

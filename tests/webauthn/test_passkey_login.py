@@ -31,7 +31,7 @@ async def test_the_options_of_a_login_name_nobody(world: World) -> None:
         "timeout": 300_000,
         "allowCredentials": [],
         "userVerification": "required",
-        "hints": [],
+        "hints": ["client-device", "hybrid", "security-key"],
         "extensions": {},
     }
 

@@ -39,7 +39,7 @@ async def test_the_options_ask_for_a_passkey_of_this_user_at_this_site(world: Wo
             "requireResidentKey": False,
             "userVerification": "required",
         },
-        "hints": [],
+        "hints": ["client-device", "hybrid", "security-key"],
         "attestation": "none",
         "attestationFormats": [],
         "extensions": {"credProps": True},
@@ -68,6 +68,8 @@ async def test_a_registered_passkey_is_shown_and_listed(world: World) -> None:
     }
     listed = (await browser.get("/passkeys")).json()
     assert (listed["userHandle"], listed["rpId"]) == (b64url(credential.user_handle), "localhost")
+    # As the authenticator was told at the registration.
+    assert (listed["username"], listed["displayName"]) == ("alice", "alice")
     assert [{**each, "id": None} for each in listed["passkeys"]] == [{"id": None, **shown}]
 
 

@@ -25,7 +25,7 @@ async def test_the_options_of_a_login_are_the_same_for_everybody(world: World) -
     without = await world.log_in("bob")
     told = []
     for browser in (world.browser(), with_passkey, without):
-        for body in (None, {}, {"username": "alice"}, {"username": "bob"}, {"username": "nobody"}):
+        for body in (None, {}, {"username": ""}, {"name": "alice"}):
             answer = await browser.post("/passkeys/login/options", body)
             assert answer.status == 200
             options = answer.json()["options"]

@@ -12,13 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.webauthn.authenticator import Authenticating, Registering
-from tests.webauthn.statements import STATEMENTS
+from tests.webauthn.statements import STATEMENTS, cose_key, new_key
 from useid_middleware._codec import b64url
 from useid_middleware.errors import UseIDError
 from useid_middleware.webauthn.core import cbor
 from useid_middleware.webauthn.core.attestation.tpm_structures import read_attest, read_public_area
 from useid_middleware.webauthn.core.authenticator_data import parse_authenticator_data
-from useid_middleware.webauthn.core.cose import CREDENTIAL_ALGORITHMS
+from useid_middleware.webauthn.core.cose import (
+    CREDENTIAL_ALGORITHMS,
+    Algorithm,
+    PublicKey,
+    read_encoded_key,
+    read_public_key,
+    stored_public_key,
+)
 from useid_middleware.webauthn.core.errors import CeremonyError
 from useid_middleware.webauthn.core.response import read_authentication, read_registration
 
@@ -46,6 +53,11 @@ def mutations(data: bytes, seed: str) -> list[bytes]:
         else:
             found.append(data[:at] + chance.randbytes(size) + data[at:])
     return found
+
+
+def _spoilt(at: int, data: bytes) -> bytes:
+    """``data`` with one bit of the byte at ``at`` flipped, cut off before it where there is none."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] if at < len(data) else data[:-1]
 
 
 def status(step: Callable[[], object]) -> int:
@@ -82,6 +94,44 @@ def test_a_spoilt_assertion_is_never_accepted(member: str) -> None:
         with pytest.raises(UseIDError) as refused:
             ceremony.run()
         assert 400 <= refused.value.status_hint < 500
+
+
+@pytest.mark.parametrize("edit", [lambda key: key, *(partial(_spoilt, at) for at in range(78))])
+def test_a_key_in_its_one_spelling_is_read_as_the_general_reader_would(edit: Callable[[bytes], bytes]) -> None:
+    """Every byte of an ES256 key matters, and matters alike to the quick reader and to the thorough one."""
+    encoded = edit(other.encode(cose_key(new_key(Algorithm.ES256), Algorithm.ES256)))
+
+    def quick() -> tuple[PublicKey, int]:
+        return read_encoded_key(encoded, 0, allowed=CREDENTIAL_ALGORITHMS)
+
+    def thorough() -> tuple[PublicKey, int]:
+        value, end = cbor.decode_prefix(encoded, 0, name="credential key")
+        return read_public_key(value, allowed=CREDENTIAL_ALGORITHMS), end
+
+    outcomes: list[tuple[object, ...]] = []
+    for read in (quick, thorough):
+        try:
+            key, end = read()
+        except CeremonyError as error:
+            outcomes.append((error.code, error.message))
+        else:
+            outcomes.append((key.algorithm, dict(key.cose), end))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_nothing_may_follow_the_key_of_a_record() -> None:
+    encoded = other.encode(cose_key(new_key(Algorithm.ES256), Algorithm.ES256))
+    assert stored_public_key(encoded).algorithm == Algorithm.ES256
+    with pytest.raises(CeremonyError) as refused:
+        stored_public_key(encoded + b"\0")
+    assert refused.value.code == "webauthn_cbor_trailing"
+
+
+def test_a_key_that_was_not_asked_for_is_refused_in_its_one_spelling_too() -> None:
+    encoded = other.encode(cose_key(new_key(Algorithm.ES256), Algorithm.ES256))
+    with pytest.raises(CeremonyError) as refused:
+        read_encoded_key(encoded, 0, allowed=(Algorithm.EDDSA,))
+    assert refused.value.code == "webauthn_algorithm_refused"
 
 
 @given(st.binary(max_size=200))

@@ -149,6 +149,13 @@ class Accounts(Protocol):
         """The account's passkeys, oldest first."""
         ...
 
+    async def passkeys_of_name(self, username: str, *, limit: int) -> list[Passkey]:
+        """At most ``limit`` passkeys of whoever has this username, to the letter: the oldest account's first.
+
+        A username is no key: several accounts may have it.
+        """
+        ...
+
     async def rename_passkey(self, account_id: str, passkey_id: str, label: str) -> bool:
         """Give a passkey another label; ``False`` when this account has no such passkey."""
         ...
@@ -179,4 +186,11 @@ class Accounts(Protocol):
 
     async def account_by_user_handle(self, handle: bytes) -> Account | None:
         """The account that this user handle was drawn for, or ``None``."""
+        ...
+
+    async def secret(self, name: str) -> bytes:
+        """The secret of this name: 32 random bytes, drawn at the first call, the same for all who share the accounts.
+
+        Two callers at once get the same. It stays as long as the accounts do.
+        """
         ...

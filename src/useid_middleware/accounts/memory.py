@@ -19,8 +19,10 @@ class MemoryAccounts:
         *,
         new_id: Callable[[], str] = lambda: token_urlsafe(16),
         new_user_handle: Callable[[], bytes] = lambda: token_bytes(32),
+        new_secret: Callable[[], bytes] = lambda: token_bytes(32),
     ) -> None:
         self._new_id = new_id
+        self._new_secret = new_secret
         self._accounts: dict[str, Account] = {}
         self._links: dict[tuple[str, str], str] = {}
         self._links_of: dict[str, list[tuple[float, str, str]]] = {}
@@ -33,6 +35,7 @@ class MemoryAccounts:
         self._spent_key_ids: set[bytes] = set()
         self._browsers: dict[str, dict[bytes, float]] = {}
         self._passkeys = MemoryPasskeys(new_user_handle=new_user_handle)
+        self._secrets: dict[str, bytes] = {}
 
     async def open(self) -> None:
         """See :meth:`.base.Accounts.open`. There is nothing to connect."""
@@ -171,6 +174,12 @@ class MemoryAccounts:
         """See :meth:`.base.Accounts.passkeys`."""
         return self._passkeys.of(account_id)
 
+    async def passkeys_of_name(self, username: str, *, limit: int) -> list[Passkey]:
+        """See :meth:`.base.Accounts.passkeys_of_name`."""
+        named = [account for account in self._accounts.values() if account.username == username]
+        named.sort(key=lambda account: (account.created_at, account.id))
+        return [passkey for account in named for passkey in self._passkeys.of(account.id)][:limit]
+
     async def rename_passkey(self, account_id: str, passkey_id: str, label: str) -> bool:
         """See :meth:`.base.Accounts.rename_passkey`."""
         return self._passkeys.rename(account_id, passkey_id, label)
@@ -199,6 +208,13 @@ class MemoryAccounts:
         """See :meth:`.base.Accounts.account_by_user_handle`."""
         account_id = self._passkeys.account_by_user_handle(handle)
         return None if account_id is None else self._accounts[account_id]
+
+    async def secret(self, name: str) -> bytes:
+        """See :meth:`.base.Accounts.secret`."""
+        key = check_text("name", name)
+        if key not in self._secrets:
+            self._secrets[key] = self._new_secret()
+        return self._secrets[key]
 
     def _account(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)

@@ -43,6 +43,8 @@ accounts: Final = Table(
     Column("email", Text, nullable=False, server_default=text("''")),
     # One a line, in the order that the app gave them.
     Column("roles", Text, nullable=False, server_default=text("''")),
+    # People type it to log in. Not unique: it is what they call themselves.
+    Index("useid_accounts_by_username", "username"),
 )
 
 
@@ -125,6 +127,14 @@ user_handles: Final = Table(
     UniqueConstraint("handle", name="useid_user_handles_handle"),
 )
 
+#: Random bytes of ours that must outlive every process, by what they are for.
+secrets: Final = Table(
+    "useid_secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
 #: One row for each migration that the database has seen. Not in ``metadata``: it is there before the first migration.
 versions: Final = Table(
     "useid_accounts_schema", MetaData(), Column("version", Integer, primary_key=True, autoincrement=False)
@@ -188,6 +198,13 @@ MIGRATIONS: Final = (
             " account_id TEXT PRIMARY KEY NOT NULL, handle {binary} NOT NULL,"
             " CONSTRAINT useid_user_handles_handle UNIQUE (handle),"
             " FOREIGN KEY (account_id) REFERENCES useid_accounts (id) ON DELETE CASCADE)",
+        ),
+    ),
+    Migration(
+        4,
+        (
+            "CREATE INDEX useid_accounts_by_username ON useid_accounts (username)",
+            "CREATE TABLE useid_secrets (name TEXT PRIMARY KEY NOT NULL, value {binary} NOT NULL)",
         ),
     ),
 )

@@ -12,7 +12,7 @@ from ..identity import Identity
 from .base import Account, DeviceKey, Passkey
 from .columns import as_id, check_account, check_text
 from .database import Database
-from .schema import MIGRATIONS, Migration, accounts, browsers, device_keys, identities
+from .schema import MIGRATIONS, Migration, accounts, browsers, device_keys, identities, secrets
 from .sql_passkeys import SqlPasskeys, account_of
 
 
@@ -28,6 +28,7 @@ class SqlAccounts:
         *,
         new_id: Callable[[], str] = lambda: token_urlsafe(16),
         new_user_handle: Callable[[], bytes] = lambda: token_bytes(32),
+        new_secret: Callable[[], bytes] = lambda: token_bytes(32),
         lock_timeout: float = 5.0,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
@@ -36,6 +37,7 @@ class SqlAccounts:
         self._statements = _Statements(self._database.backend)
         self._passkeys = SqlPasskeys(self._database, new_user_handle=new_user_handle)
         self._new_id = new_id
+        self._new_secret = new_secret
 
     async def open(self) -> None:
         """See :meth:`.base.Accounts.open`. A new SQLite file is readable by its owner alone.
@@ -158,6 +160,10 @@ class SqlAccounts:
         """See :meth:`.base.Accounts.passkeys`."""
         return await self._passkeys.of(account_id)
 
+    async def passkeys_of_name(self, username: str, *, limit: int) -> list[Passkey]:
+        """See :meth:`.base.Accounts.passkeys_of_name`."""
+        return await self._passkeys.of_name(username, limit=limit)
+
     async def rename_passkey(self, account_id: str, passkey_id: str, label: str) -> bool:
         """See :meth:`.base.Accounts.rename_passkey`."""
         return await self._passkeys.rename(account_id, passkey_id, label)
@@ -185,6 +191,15 @@ class SqlAccounts:
     async def account_by_user_handle(self, handle: bytes) -> Account | None:
         """See :meth:`.base.Accounts.account_by_user_handle`."""
         return await self._passkeys.account_by_user_handle(handle)
+
+    async def secret(self, name: str) -> bytes:
+        """See :meth:`.base.Accounts.secret`."""
+        key = check_text("name", name)
+        rows = await self._rows(self._statements.secret, name=key)
+        if not rows:
+            # Whoever comes second waits for the first one here, and is told the first one's secret.
+            rows = await self._rows(self._statements.draw_secret, name=key, value=self._new_secret())
+        return bytes(rows[0].value)
 
     async def _linked_account(self, provider: str, subject: str) -> Account | None:
         return account_of(await self._rows(self._statements.linked_account, provider=provider, subject=subject))
@@ -263,5 +278,12 @@ class _Statements:
             browsers.c.account_id == bind("account_id"),
             browsers.c.browser_hash == bind("browser_hash"),
             browsers.c.remembered_at >= bind("since"),
+        )
+        self.secret = select(secrets.c.value).where(secrets.c.name == bind("name"))
+        self.draw_secret = (
+            insert(secrets)
+            # A row that is left alone is not returned, hence the change that changes nothing.
+            .on_conflict_do_update(index_elements=[secrets.c.name], set_={"value": secrets.c.value})
+            .returning(secrets.c.value)
         )
         self.forget_browsers = delete(browsers).where(browsers.c.account_id == bind("account_id"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import DOUBLE_PRECISION, BindParameter, case, delete, select, update
+from sqlalchemy import DOUBLE_PRECISION, BindParameter, Integer, case, delete, select, update
 from sqlalchemy import bindparam as bind
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -38,6 +38,11 @@ class SqlPasskeys:
     async def of(self, account_id: str) -> list[Passkey]:
         """See :meth:`.base.Accounts.passkeys`."""
         rows = await self._rows(self._statements.of_account, account_id=as_id(account_id))
+        return [_passkey(row) for row in rows]
+
+    async def of_name(self, username: str, *, limit: int) -> list[Passkey]:
+        """See :meth:`.base.Accounts.passkeys_of_name`."""
+        rows = await self._rows(self._statements.of_name, username=as_id(username), most=limit)
         return [_passkey(row) for row in rows]
 
     async def rename(self, account_id: str, passkey_id: str, label: str) -> bool:
@@ -97,6 +102,13 @@ class _Statements:
             select(*passkey)
             .where(passkeys.c.account_id == bind("account_id"))
             .order_by(passkeys.c.created_at, passkeys.c.id)
+        )
+        self.of_name = (
+            select(*passkey)
+            .join(accounts)
+            .where(accounts.c.username == bind("username"))
+            .order_by(accounts.c.created_at, accounts.c.id, passkeys.c.created_at, passkeys.c.id)
+            .limit(bind("most", type_=Integer()))
         )
         self.rename = update(passkeys).where(*owned).values(label=bind("new_label"))
         self.remove = delete(passkeys).where(*owned)

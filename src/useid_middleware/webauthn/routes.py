@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from .._codec import JsonType, b64url, timestamp
 from ..accounts.base import Passkey
-from ..errors import ConfigurationError, RequestError
 from ..http.asgi import ASGIApp, Headers
 from ..http.redirects import check_redirect
 from ..http.requests import Request
@@ -18,8 +16,15 @@ from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings
 from ..waiting.browser import BROWSER_COOKIE, SECRET_SIZE, browser_secret, required_browser_secret
-from .core.relying_party import RelyingParty
+from .parties import Parties
 from .service import PasskeyService
+
+
+@dataclass(frozen=True, slots=True)
+class LoginOptionsBody:
+    """``POST /passkeys/login/options``; with a name, also passkeys that authenticators do not list are found."""
+
+    username: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class RenameBody:
     label: str
 
 
+_login_options: Final = JsonType(LoginOptionsBody)
 _credential: Final = JsonType(CredentialBody)
 _rename: Final = JsonType(RenameBody)
 #: An attestation object carries chains of certificates.
@@ -60,9 +66,7 @@ class PasskeyRoutes:
         self._settings = settings
         self._complete_login = complete_login
         self._random_bytes = random_bytes
-        self._parties: dict[str, RelyingParty] = {}
-        # Wrong settings are to be found now. Without an origin a name of this machine stands for it.
-        self._party_at(settings.origin or f"http://{settings.webauthn.rp_id or 'localhost'}")
+        self._parties = Parties(settings)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
@@ -84,7 +88,7 @@ class PasskeyRoutes:
         """Options for a new passkey."""
         session = required_session(request.scope)
         begun = await self._service.begin_registration(
-            self._party(request), session, token=session_token(request.scope), ip=request.ip
+            self._parties.at(request.origin), session, token=session_token(request.scope), ip=request.ip
         )
         return json_response({"ceremonyId": begun.id, "options": begun.options})
 
@@ -93,7 +97,7 @@ class PasskeyRoutes:
         session = required_session(request.scope)
         body = await request.json(_credential, limit=_MAX_BODY)
         passkey = await self._service.register(
-            self._party(request),
+            self._parties.at(request.origin),
             session,
             body.ceremonyId,
             body.credential,
@@ -109,8 +113,9 @@ class PasskeyRoutes:
         answer = {
             "passkeys": [_shown(each) for each in found],
             "userHandle": b64url(await self._service.user_handle(session)),
-            "rpId": self._party(request).id,
+            "rpId": self._parties.at(request.origin).id,
             "username": session.username,
+            "displayName": session.username,
         }
         return json_response(answer)
 
@@ -128,9 +133,12 @@ class PasskeyRoutes:
 
     async def login_options(self, request: Request) -> ASGIApp:
         """Options for a login; also the cookie that ties it to this browser, if there is none yet."""
+        body = await request.json(_login_options, default=b"{}")
         held = browser_secret(request)
         secret = held or b64url(self._random_bytes(SECRET_SIZE))
-        begun = await self._service.begin_login(self._party(request), browser_secret=secret, ip=request.ip)
+        begun = await self._service.begin_login(
+            self._parties.at(request.origin), browser_secret=secret, ip=request.ip, username=body.username
+        )
         headers: Headers = [] if held else [BROWSER_COOKIE.set(secret, secure=request.secure)]
         return json_response({"ceremonyId": begun.id, "options": begun.options}, headers=headers)
 
@@ -139,7 +147,7 @@ class PasskeyRoutes:
         body = await request.json(_credential, limit=_MAX_BODY)
         target = self._target(request, body.returnUrl)
         identity = await self._service.log_in(
-            self._party(request),
+            self._parties.at(request.origin),
             body.ceremonyId,
             body.credential,
             browser_secret=required_browser_secret(request),
@@ -151,7 +159,7 @@ class PasskeyRoutes:
         """Options for raising the session's level."""
         session = required_session(request.scope)
         begun = await self._service.begin_step_up(
-            self._party(request), session, token=session_token(request.scope), ip=request.ip
+            self._parties.at(request.origin), session, token=session_token(request.scope), ip=request.ip
         )
         return json_response({"ceremonyId": begun.id, "options": begun.options})
 
@@ -161,7 +169,11 @@ class PasskeyRoutes:
         body = await request.json(_credential, limit=_MAX_BODY)
         target = self._target(request, body.returnUrl)
         identity = await self._service.step_up(
-            self._party(request), session, body.ceremonyId, body.credential, token=session_token(request.scope)
+            self._parties.at(request.origin),
+            session,
+            body.ceremonyId,
+            body.credential,
+            token=session_token(request.scope),
         )
         return self._answer(await self._complete_login(request, identity, target))
 
@@ -173,32 +185,6 @@ class PasskeyRoutes:
         if not return_url:
             return request.app_root + self._settings.landing_page
         return check_redirect(return_url, origin=request.origin, allowed_origins=self._settings.redirect_origins)
-
-    def _party(self, request: Request) -> RelyingParty:
-        """Us, as this request's origin has us. Without a configured origin the loopback host decides."""
-        try:
-            return self._party_at(request.origin)
-        except ConfigurationError:
-            # http://127.0.0.1, say: browsers know no credentials of addresses.
-            message = "Host: expected localhost or a configured origin; credentials belong to a domain"
-            raise RequestError("unknown_host", message, status_hint=421) from None
-
-    def _party_at(self, origin: str) -> RelyingParty:
-        party = self._parties.get(origin)
-        if party is None:
-            settings = self._settings
-            party = RelyingParty(
-                id=settings.webauthn.rp_id or urlsplit(origin).hostname or "",
-                name=settings.app_name,
-                origins=frozenset((origin, *settings.webauthn.origins)),
-            )
-            if len(self._parties) < _MAX_PARTIES:
-                self._parties[origin] = party
-        return party
-
-
-#: Loopback hosts with their ports; a configured origin is one.
-_MAX_PARTIES: Final = 16
 
 
 def _shown(passkey: Passkey) -> dict[str, object]:

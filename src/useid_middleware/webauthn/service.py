@@ -2,14 +2,12 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from .._codec import Record, RecordType, b64url, is_b64url
+from .._codec import b64url, replace
 from ..accounts.base import Accounts, Passkey
 from ..accounts.columns import check_text
-from ..errors import AuthenticationError, RequestError, StateError
+from ..errors import AuthenticationError, StateError
 from ..events import Events, PasskeyAdded, PasskeyRemoved
 from ..http.routing import not_found
 from ..identity import Identity, Level
@@ -20,19 +18,27 @@ from ..settings import WebAuthnSettings
 from ..stores.base import Clock, Store
 from ..stores.limits import Limits
 from ..waiting.browser import browser_hash
-from .core.authentication import StoredCredential, VerifiedAuthentication, verify_authentication
+from .ceremonies import ID_SIZE, Begun, Ceremonies, Ceremony, Purpose
+from .core.authentication import (
+    StoredCredential,
+    VerifiedAuthentication,
+    signature_refused,
+    verify_authentication,
+)
+from .core.decoys import decoy_credential, with_decoys
 from .core.errors import CeremonyError
 from .core.extensions import RegistrationExtensions
 from .core.options import (
-    AuthenticationState,
+    ALL_HINTS,
     Conveyance,
     Descriptor,
-    RegistrationState,
+    Hint,
     ResidentKey,
     User,
     UserVerification,
     begin_authentication,
     begin_registration,
+    hints_for,
 )
 from .core.registration import VerifiedRegistration, verify_registration
 from .core.relying_party import RelyingParty
@@ -40,38 +46,12 @@ from .core.response import read_authentication, read_registration
 from .core.trust import AttestationPolicy
 
 PROVIDER: Final = "passkey"
-_ID_SIZE: Final = 16
 _CHALLENGE_SIZE: Final = 32
 _LABEL: Final = "Passkey"
-
-
-class Purpose(StrEnum):
-    """What a ceremony is for."""
-
-    REGISTER = "register"
-    LOGIN = "login"
-    STEP_UP = "step-up"
-
-
-class Ceremony(Record, frozen=True):
-    """A ceremony under way; ``bound`` is the SHA-256 of the secret of the browser or session that began it."""
-
-    purpose: Purpose
-    bound: bytes
-    account_id: str = ""
-    registration: RegistrationState | None = None
-    authentication: AuthenticationState | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A ceremony's id, and the options for the browser."""
-
-    id: str
-    options: dict[str, Any]
-
-
-_ceremonies: Final = RecordType(Ceremony)
+#: So many passkeys of whoever has a name are looked for: as many as one account may have.
+_MAX_LISTED: Final = 100
+#: The name of the secret of ours that decoys come out of.
+_DECOYS: Final = "webauthn-decoys"
 
 
 class PasskeyService:
@@ -90,7 +70,7 @@ class PasskeyService:
         clock: Clock,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._store = store
+        self._ceremonies = Ceremonies(store=store, lifetime=settings.lifetime, random_bytes=random_bytes)
         self._accounts = accounts
         self._sessions = sessions
         self._events = events
@@ -114,11 +94,12 @@ class PasskeyService:
             exclude=_descriptors(known),
             user_verification=UserVerification(self._settings.user_verification),
             resident_key=ResidentKey.PREFERRED,
+            hints=ALL_HINTS,
             conveyance=Conveyance(self._settings.attestation),
             extensions=RegistrationExtensions(cred_props=True),
         )
         ceremony = Ceremony(Purpose.REGISTER, browser_hash(token), session.account_id, registration=state)
-        return Begun(await self._keep(ceremony), options)
+        return await self._ceremonies.keep(ceremony, options)
 
     async def register(
         self, party: RelyingParty, session: Session, ceremony_id: str, credential: object, *, token: str, label: str
@@ -126,9 +107,10 @@ class PasskeyService:
         """The new passkey, verified and kept."""
         check_text("label", label, may_be_empty=True)
         response = read_registration(credential)
-        ceremony = await self._take(ceremony_id, Purpose.REGISTER, secret=token)
-        if ceremony.registration is None or ceremony.account_id != session.account_id:
-            raise ceremony_unknown()
+        ceremony = await self._ceremonies.take(
+            ceremony_id, Purpose.REGISTER, secret=token, account_id=session.account_id
+        )
+        assert ceremony.registration is not None
         await self._with_room(session)  # Others may have been registered since this ceremony began.
         now = self._clock()
         known = await self._accounts.passkey_by_credential(response.credential_id)
@@ -151,10 +133,20 @@ class PasskeyService:
         await self._events.emit(PasskeyAdded(now, session.account_id, passkey.id))
         return passkey
 
-    async def begin_login(self, party: RelyingParty, *, browser_secret: str, ip: str) -> Begun:
-        """Options for a login by whatever passkey the browser finds: nothing is told about any account."""
+    async def begin_login(self, party: RelyingParty, *, browser_secret: str, ip: str, username: str = "") -> Begun:
+        """Options for a login by whatever passkey the browser finds, or by one of whoever has this name.
+
+        The latter finds also what authenticators do not list. Nothing is told about any account (:mod:`.core.decoys`).
+        """
+        check_text("username", username, may_be_empty=True)
         await self._limits.spend(self._limits.ip(ip))
-        return await self._begin(party, Ceremony(Purpose.LOGIN, browser_hash(browser_secret)), allow=(), handle=b"")
+        allow: Sequence[Descriptor] = ()
+        if username:
+            known = await self._accounts.passkeys_of_name(username, limit=_MAX_LISTED)
+            key = await self._accounts.secret(_DECOYS)
+            allow = with_decoys(_descriptors(known), username, key=key)
+        ceremony = Ceremony(Purpose.LOGIN, browser_hash(browser_secret))
+        return await self._begin(party, ceremony, allow=allow, handle=b"", hints=ALL_HINTS)
 
     async def log_in(
         self, party: RelyingParty, ceremony_id: str, credential: object, *, browser_secret: str, ip: str
@@ -162,7 +154,7 @@ class PasskeyService:
         """The identity behind a passkey."""
         await self._limits.spend(self._limits.ip(ip))
         passkey, verified = await self._verify(
-            party, ceremony_id, credential, purpose=Purpose.LOGIN, secret=browser_secret, account_id=""
+            party, ceremony_id, credential, purpose=Purpose.LOGIN, secret=browser_secret
         )
         return Identity(
             provider=PROVIDER,
@@ -181,8 +173,8 @@ class PasskeyService:
         if not known:
             raise StateError("passkey_missing", "step-up: this account has no passkey")
         ceremony = Ceremony(Purpose.STEP_UP, browser_hash(token), session.account_id)
-        handle = await self.user_handle(session)
-        return await self._begin(party, ceremony, allow=_descriptors(known), handle=handle)
+        handle, allow = await self.user_handle(session), _descriptors(known)
+        return await self._begin(party, ceremony, allow=allow, handle=handle, hints=hints_for(allow))
 
     async def step_up(
         self, party: RelyingParty, session: Session, ceremony_id: str, credential: object, *, token: str
@@ -250,7 +242,13 @@ class PasskeyService:
         return known
 
     async def _begin(
-        self, party: RelyingParty, ceremony: Ceremony, *, allow: Sequence[Descriptor], handle: bytes
+        self,
+        party: RelyingParty,
+        ceremony: Ceremony,
+        *,
+        allow: Sequence[Descriptor],
+        handle: bytes,
+        hints: Sequence[Hint],
     ) -> Begun:
         # What is to raise a session's level must verify its user.
         wanted = UserVerification(self._settings.user_verification)
@@ -264,9 +262,9 @@ class PasskeyService:
             allow=allow,
             user_handle=handle,
             user_verification=wanted,
+            hints=hints,
         )
-        kept = Ceremony(ceremony.purpose, ceremony.bound, ceremony.account_id, authentication=state)
-        return Begun(await self._keep(kept), options)
+        return await self._ceremonies.keep(replace(ceremony, authentication=state), options)
 
     async def _verify(
         self,
@@ -276,22 +274,27 @@ class PasskeyService:
         *,
         purpose: Purpose,
         secret: str,
-        account_id: str,
+        account_id: str = "",
     ) -> tuple[Passkey, VerifiedAuthentication]:
         response = read_authentication(credential)
-        ceremony = await self._take(ceremony_id, purpose, secret=secret)
-        if ceremony.authentication is None or ceremony.account_id != account_id:
-            raise ceremony_unknown()
+        ceremony = await self._ceremonies.take(ceremony_id, purpose, secret=secret, account_id=account_id)
+        state = ceremony.authentication
+        assert state is not None
         passkey = await self._accounts.passkey_by_credential(response.credential_id)
+        record = _stored(passkey) if passkey is not None else None
+        if record is None and purpose is Purpose.LOGIN and response.credential_id in state.allowed:
+            # A decoy, or a passkey that was deleted meanwhile: either is refused as a wrong signature is.
+            record = decoy_credential(response.credential_id, key=await self._accounts.secret(_DECOYS))
         now = self._clock()
         verified = verify_authentication(
             response,
-            expected_state=ceremony.authentication,
+            expected_state=state,
             expected_party=party,
-            credential=_stored(passkey) if passkey is not None else None,
+            credential=record,
             now=now,
         )
-        assert passkey is not None
+        if passkey is None:
+            raise signature_refused()
         if not await self._accounts.use_passkey(
             passkey.id,
             expected_sign_count=passkey.sign_count,
@@ -304,27 +307,9 @@ class PasskeyService:
             raise CeremonyError("webauthn_sign_count", message, status_hint=401)
         return passkey, verified
 
-    async def _keep(self, ceremony: Ceremony) -> str:
-        ceremony_id = b64url(self._random_bytes(_ID_SIZE))
-        await self._store.put(_key(ceremony_id), _ceremonies.encode(ceremony), ttl=self._settings.lifetime)
-        return ceremony_id
-
-    async def _take(self, ceremony_id: str, purpose: Purpose, *, secret: str) -> Ceremony:
-        """The ceremony, once: whatever comes of it, its challenge is used up. One answer for all that is not so."""
-        found = await self._store.get(_key(ceremony_id)) if is_b64url(ceremony_id, _ID_SIZE) else None
-        if found is None:
-            raise ceremony_unknown()
-        ceremony = _ceremonies.decode(found.value)
-        if ceremony.purpose is not purpose or ceremony.bound != browser_hash(secret):
-            # Not this browser's: it must not use up another one's challenge either.
-            raise ceremony_unknown()
-        if await self._store.take(_key(ceremony_id)) is None:
-            raise ceremony_unknown()
-        return ceremony
-
     def _passkey(self, verified: VerifiedRegistration, account_id: str, label: str, now: float) -> Passkey:
         return Passkey(
-            id=b64url(self._random_bytes(_ID_SIZE)),
+            id=b64url(self._random_bytes(ID_SIZE)),
             account_id=account_id,
             credential_id=verified.credential_id,
             public_key=verified.public_key,
@@ -352,11 +337,6 @@ def methods_of(verified: VerifiedAuthentication, passkey: Passkey) -> tuple[str,
     return ("pop", key, "user", "mfa") if verified.is_user_verified else ("pop", key, "user")
 
 
-def ceremony_unknown() -> RequestError:
-    """One answer for a ceremony that is unknown, over, or somebody else's."""
-    return RequestError("ceremony_unknown", "ceremonyId: expected one that this browser has begun", status_hint=404)
-
-
 def _stored(passkey: Passkey) -> StoredCredential:
     return StoredCredential(
         credential_id=passkey.credential_id,
@@ -369,7 +349,3 @@ def _stored(passkey: Passkey) -> StoredCredential:
 
 def _descriptors(passkeys: Sequence[Passkey]) -> tuple[Descriptor, ...]:
     return tuple(Descriptor(each.credential_id, each.transports) for each in passkeys)
-
-
-def _key(ceremony_id: str) -> str:
-    return f"webauthn:{ceremony_id}"

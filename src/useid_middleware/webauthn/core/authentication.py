@@ -4,7 +4,7 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from ..._codec import Record
-from .authenticator_data import AuthenticatorData, Flags, check_flags, parse_authenticator_data
+from .authenticator_data import AuthenticatorData, check_flags, parse_authenticator_data
 from .client_data import CeremonyType, check_client_data
 from .cose import CREDENTIAL_ALGORITHMS, SignatureRefused, stored_public_key
 from .errors import CeremonyError
@@ -101,9 +101,7 @@ def _verify(
     try:
         stored_public_key(credential.public_key).verify(data.raw + client_data.hash, response.signature)
     except SignatureRefused:
-        raise CeremonyError(
-            "webauthn_signature_invalid", "signature: expected one by the credential's key over this ceremony"
-        ) from None
+        raise signature_refused() from None
     # Step 22.
     if (data.sign_count or credential.sign_count) and data.sign_count <= credential.sign_count:
         raise CeremonyError(
@@ -114,13 +112,19 @@ def _verify(
         credential_id=credential.credential_id,
         user_handle=credential.user_handle,
         sign_count=data.sign_count,
-        is_user_verified=Flags.UV in data.flags,
-        is_backed_up=Flags.BS in data.flags,
+        is_user_verified=data.is_user_verified,
+        is_backed_up=data.is_backed_up,
         attachment=response.attachment,
         origin=client_data.origin,
         top_origin=client_data.top_origin,
         extensions=extensions,
     )
+
+
+def signature_refused() -> CeremonyError:
+    """The error for a signature that is not the credential's."""
+    message = "signature: expected one by the credential's key over this ceremony"
+    return CeremonyError("webauthn_signature_invalid", message, status_hint=401)
 
 
 def _check_user(response: AuthenticationResponse, state: AuthenticationState, credential: StoredCredential) -> None:
@@ -138,5 +142,5 @@ def _check_record(data: AuthenticatorData, credential: StoredCredential) -> None
     """Step 19: whether a credential may be backed up is settled when it is made; an assertion brings no new one."""
     if data.attested is not None:
         raise CeremonyError("webauthn_attested_data_unexpected", "authenticator data: expected no flag AT")
-    if (Flags.BE in data.flags) is not credential.is_backup_eligible:
+    if data.is_backup_eligible is not credential.is_backup_eligible:
         raise CeremonyError("webauthn_backup_eligibility_changed", "authenticator data: flag BE: expected no change")

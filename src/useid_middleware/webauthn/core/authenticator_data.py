@@ -1,15 +1,13 @@
 """Authenticator data: what the authenticator says that it did, under its signature (WebAuthn Level 3 §6.1)."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import IntFlag
 from hmac import compare_digest
 from typing import Any, Final
 
-from fido2 import webauthn
-
+from ..._codec import Record
 from .cbor import decode_prefix
-from .cose import PublicKey, read_public_key
+from .cose import PublicKey, read_encoded_key
 from .errors import CeremonyError
 
 MAX_AUTHENTICATOR_DATA: Final = 16 * 1024
@@ -29,8 +27,11 @@ class Flags(IntFlag):
     ED = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class AttestedCredential:
+# Plain numbers: an operation of an enumeration costs more than all else that is done with a flag.
+_UP, _UV, _BE, _BS, _AT, _ED = (int(flag) for flag in Flags)
+
+
+class AttestedCredential(Record, frozen=True):
     """A new credential. ``cose_key`` is its key as the authenticator encoded it, which is how it is kept."""
 
     aaguid: bytes
@@ -39,13 +40,15 @@ class AttestedCredential:
     cose_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticatorData:
+class AuthenticatorData(Record, frozen=True):
     """Authenticator data of the right form. ``raw`` is what is signed."""
 
     raw: bytes
     rp_id_hash: bytes
-    flags: Flags
+    is_user_present: bool
+    is_user_verified: bool
+    is_backup_eligible: bool
+    is_backed_up: bool
     sign_count: int
     attested: AttestedCredential | None
     extensions: Mapping[str, Any]
@@ -59,20 +62,29 @@ def parse_authenticator_data(raw: bytes, *, allowed: Collection[int] = ()) -> Au
     """
     if not _HEAD <= len(raw) <= MAX_AUTHENTICATOR_DATA:
         raise _malformed(f"expected {_HEAD} to {MAX_AUTHENTICATOR_DATA} bytes")
-    flags, at = Flags(raw[32]), _HEAD
+    flags, at = raw[32], _HEAD
     attested = None
-    if Flags.AT in flags:
+    if flags & _AT:
         attested, at = _read_attested(raw, at, allowed)
     extensions: Mapping[str, Any] = {}
-    if Flags.ED in flags:
+    if flags & _ED:
         found, at = decode_prefix(raw, at, name="extensions")
         if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
             raise _malformed("extensions: expected a map with names")
         extensions = {str(name): value for name, value in found.items()}
     if at != len(raw):
         raise _malformed("expected nothing after what the flags announce")
-    data = webauthn.AuthenticatorData(raw)
-    return AuthenticatorData(raw, data.rp_id_hash, flags, data.counter, attested, extensions)
+    return AuthenticatorData(
+        raw=raw,
+        rp_id_hash=raw[:32],
+        is_user_present=bool(flags & _UP),
+        is_user_verified=bool(flags & _UV),
+        is_backup_eligible=bool(flags & _BE),
+        is_backed_up=bool(flags & _BS),
+        sign_count=int.from_bytes(raw[33:_HEAD], "big"),
+        attested=attested,
+        extensions=extensions,
+    )
 
 
 def check_flags(
@@ -85,11 +97,11 @@ def check_flags(
     """
     if not compare_digest(data.rp_id_hash, expected_id_hash):
         raise CeremonyError("webauthn_rp_id_mismatch", "authenticator data: rpIdHash: expected that of our rp id")
-    if requires_presence and Flags.UP not in data.flags:
+    if requires_presence and not data.is_user_present:
         raise CeremonyError("webauthn_user_not_present", "authenticator data: expected the flag UP")
-    if requires_verification and Flags.UV not in data.flags:
+    if requires_verification and not data.is_user_verified:
         raise CeremonyError("webauthn_user_not_verified", "authenticator data: expected the flag UV")
-    if Flags.BS in data.flags and Flags.BE not in data.flags:
+    if data.is_backed_up and not data.is_backup_eligible:
         raise CeremonyError("webauthn_backup_flags", "authenticator data: expected no flag BS without BE")
 
 
@@ -103,13 +115,8 @@ def _read_attested(raw: bytes, at: int, allowed: Collection[int]) -> tuple[Attes
     key_at = at + _ATTESTED_HEAD + size
     if len(raw) < key_at:
         raise _malformed("expected the whole credential id")
-    key, end = decode_prefix(raw, key_at, name="credential key")
-    return (
-        AttestedCredential(
-            raw[at : at + 16], raw[at + _ATTESTED_HEAD : key_at], read_public_key(key, allowed=allowed), raw[key_at:end]
-        ),
-        end,
-    )
+    key, end = read_encoded_key(raw, key_at, allowed=allowed)
+    return AttestedCredential(raw[at : at + 16], raw[at + _ATTESTED_HEAD : key_at], key, raw[key_at:end]), end
 
 
 def _malformed(problem: str) -> CeremonyError:

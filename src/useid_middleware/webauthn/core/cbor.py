@@ -39,6 +39,8 @@ def decode_prefix(data: bytes, start: int, *, name: str) -> tuple[Value, int]:
 class _Reader:
     """Reads values out of ``data``; positions go in and come out."""
 
+    __slots__ = ("_data", "_name")
+
     def __init__(self, data: bytes, name: str) -> None:
         self._data = data
         self._name = name
@@ -46,27 +48,26 @@ class _Reader:
     def value(self, at: int, depth: int) -> tuple[Value, int]:
         if depth == 0:
             raise CeremonyError("webauthn_cbor_too_deep", f"{self._name}: expected at most {MAX_DEPTH} levels")
-        major, argument, at = self._head(at)
+        if at >= len(self._data):
+            raise self._truncated(1)
+        first = self._data[at]
+        major, argument, at = first >> 5, first & 0x1F, at + 1
+        # What belongs to a simple value or a float is judged there, by its additional information.
+        if argument >= 24 and major != 7:
+            argument, at = self._argument(argument, at)
         return _READERS[major](self, argument, at, depth)
 
-    def _head(self, at: int) -> tuple[int, int, int]:
-        """Major type, argument, and where the content begins."""
-        first = self._take(at, 1)[0]
-        major, information = first >> 5, first & 0x1F
-        if major == 7:
-            # What belongs to a simple value or a float is judged there, by its additional information.
-            return major, information, at + 1
-        if information < 24:
-            return major, information, at + 1
+    def _argument(self, information: int, at: int) -> tuple[int, int]:
+        """The argument that follows the first byte, and where the content begins."""
         if information == 31:
             raise self._not_canonical("expected a definite length")
         if information not in _FOLLOWING:
             raise self._type("expected no reserved additional information")
         size, least = _FOLLOWING[information]
-        argument = int.from_bytes(self._take(at + 1, size), "big")
+        argument = int.from_bytes(self._take(at, size), "big")
         if argument < least:
             raise self._not_canonical("expected the shortest form of a number or length")
-        return major, argument, at + 1 + size
+        return argument, at + size
 
     def unsigned(self, argument: int, at: int, depth: int) -> tuple[Value, int]:
         return argument, at
@@ -118,8 +119,11 @@ class _Reader:
 
     def _take(self, at: int, size: int) -> bytes:
         if size > len(self._data) - at:
-            raise CeremonyError("webauthn_cbor_truncated", f"{self._name}: expected {size} more bytes of CBOR")
+            raise self._truncated(size)
         return self._data[at : at + size]
+
+    def _truncated(self, size: int) -> CeremonyError:
+        return CeremonyError("webauthn_cbor_truncated", f"{self._name}: expected {size} more bytes of CBOR")
 
     def _not_canonical(self, expected: str) -> CeremonyError:
         return CeremonyError("webauthn_cbor_not_canonical", f"{self._name}: {expected}")

@@ -1,13 +1,12 @@
 """Client data: what the browser says that it did, for whom, and inside which page (WebAuthn Level 3 §5.8.1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any, Final
 
-from ..._codec import b64url
+from ..._codec import Record, b64url
 from .errors import CeremonyError
 from .json_object import JSONRefused, read_object
 from .relying_party import RelyingParty
@@ -23,8 +22,7 @@ class CeremonyType(StrEnum):
     GET = "webauthn.get"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientData:
+class ClientData(Record, frozen=True):
     """Client data that are those of this ceremony. ``hash`` is the SHA-256 of the bytes, which is what is signed."""
 
     hash: bytes
@@ -50,8 +48,8 @@ def check_client_data(
         raise _malformed(str(refused)) from None
     if _text(members, "type") != expected_type:
         raise CeremonyError("webauthn_type_mismatch", f"clientDataJSON: type: expected {expected_type}")
-    challenge = _text(members, "challenge").encode("utf-8", "replace")
-    if not compare_digest(challenge, b64url(expected_challenge).encode()):
+    challenge = _text(members, "challenge")
+    if not challenge.isascii() or not compare_digest(challenge, b64url(expected_challenge)):
         raise CeremonyError("webauthn_challenge_mismatch", "clientDataJSON: challenge: expected that of this ceremony")
     origin = _text(members, "origin")
     if origin not in expected_party.origins:

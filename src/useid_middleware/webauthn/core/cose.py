@@ -1,16 +1,14 @@
 """Public keys and signatures (RFC 9052, RFC 9053; WebAuthn Level 3 §5.8.5, §6.5.1, §6.5.5).
 
 A key is checked once, when it is registered or read: the labels that its type has and no others, the curve that its
-algorithm demands, a point on it, no point of small order, an RSA modulus of a size worth having. ``fido2`` knows which
-algorithm has which COSE key; it does not verify here, since it would load the key anew for each signature, and expects
+algorithm demands, a point on it, no point of small order, an RSA modulus of a size worth having. ``fido2`` makes COSE
+keys of certificates' keys; it does not verify here, since it would load the key anew for each signature, and expects
 of PS256 another length of salt than the 32 bytes of the standard (RFC 8230 §2). Ed25519 is libsodium's, which also
 refuses signatures that have more than one spelling.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from enum import IntEnum
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,7 +19,8 @@ from fido2.cose import CoseKey
 from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from .cbor import decode
+from ..._codec import Record
+from .cbor import decode_prefix
 from .errors import CeremonyError
 
 RSA_BITS: Final = range(2048, 8193)
@@ -79,6 +78,10 @@ _CURVES: Final[dict[int, ec.EllipticCurve]] = {
     3: ec.SECP521R1(),
     8: ec.SECP256K1(),
 }
+#: What stands before the coordinates of an ES256 key in canonical CBOR: labels 1, 3 and -1, then -2; and -3.
+_ES256: Final = int(Algorithm.ES256)
+ES256_X: Final = bytes.fromhex("a5 0102 0326 2001 215820")
+ES256_Y: Final = bytes.fromhex("225820")
 #: What the key's ``verify`` wants to know besides signature and message.
 _SCHEMES: Final[dict[int, tuple[Any, ...]]] = {
     Algorithm.ES256: (ec.ECDSA(SHA256()),),
@@ -105,20 +108,16 @@ class _VerifyingKey(Protocol):
     def verify(self, signature: bytes, message: bytes, *scheme: Any) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A key that was checked, ready for use. :func:`read_public_key` and :func:`key_of_certificate` make one.
+class PublicKey(Record, frozen=True):
+    """A key that was checked, ready for use. :func:`read_public_key` and its siblings make one.
 
-    ``key`` is ``None`` for Ed25519, which needs the bytes alone.
+    ``algorithm`` is the COSE algorithm, ``cose`` the COSE key by its labels. ``key`` is ``None`` for Ed25519, which
+    needs the bytes alone.
     """
 
-    cose: CoseKey
+    algorithm: int
+    cose: Mapping[int, Any]
     key: _VerifyingKey | None
-
-    @property
-    def algorithm(self) -> int:
-        """Its COSE algorithm."""
-        return int(self.cose[ALG])
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """``SignatureRefused`` unless ``signature`` is this key's over ``message``."""
@@ -126,7 +125,7 @@ class PublicKey:
             if self.key is None:
                 crypto_sign_open(signature + message, self.cose[X])
             else:
-                self.key.verify(signature, message, *_SCHEMES[self.cose[ALG]])
+                self.key.verify(signature, message, *_SCHEMES[self.algorithm])
         except (InvalidSignature, BadSignatureError, ValueError):
             raise SignatureRefused("not this key's signature") from None
 
@@ -151,22 +150,40 @@ def read_public_key(key: object, *, allowed: Collection[int]) -> PublicKey:
     if set(key) != labels or type(key[KTY]) is not int or key[KTY] != kind:
         raise _malformed("expected the labels of its type, and those alone")
     if kind == _RSA:
-        return PublicKey(CoseKey.parse(key), _rsa_key(key))
+        return PublicKey(algorithm, key, _rsa_key(key))
     if type(key[CRV]) is not int or key[CRV] != curve:
         raise _malformed("crv: expected the curve of the algorithm")
     for label in (X, Y)[: len(labels) - 3]:
         if not isinstance(key[label], bytes) or len(key[label]) != size:
             raise _malformed(f"expected coordinates of {size} bytes")
-    return PublicKey(
-        CoseKey.parse(key), _curve_key(key, _CURVES[curve]) if kind == _EC2 else _edwards_key(key[X], curve)
-    )
+    return PublicKey(algorithm, key, _curve_key(key, _CURVES[curve]) if kind == _EC2 else _edwards_key(key[X], curve))
 
 
-#: The key of a credential's record, checked and loaded once for all assertions that come one after the other.
-@lru_cache(maxsize=1024)
+def read_encoded_key(data: bytes, start: int, *, allowed: Collection[int]) -> tuple[PublicKey, int]:
+    """The credential's key that begins at ``start``, and where it ends.
+
+    Raises what :func:`read_public_key` and :func:`.cbor.decode_prefix` do.
+    """
+    # A key of P-256 has one canonical spelling, and most keys are such. Who finds it there has read it.
+    if _ES256 in allowed and data.startswith(ES256_X, start) and data.startswith(ES256_Y, start + 42):
+        x, y, end = data[start + 10 : start + 42], data[start + 45 : start + 77], start + 77
+        if len(y) == 32:
+            key: dict[int, Any] = {KTY: _EC2, ALG: _ES256, CRV: 1, X: x, Y: y}
+            return PublicKey(_ES256, key, _curve_key(key, _CURVES[1])), end
+    value, end = decode_prefix(data, start, name="credential key")
+    return read_public_key(value, allowed=allowed), end
+
+
 def stored_public_key(encoded: bytes) -> PublicKey:
-    """The COSE key that a registration left behind."""
-    return read_public_key(decode(encoded, name="credential key"), allowed=CREDENTIAL_ALGORITHMS)
+    """The COSE key that a registration left behind.
+
+    None is kept loaded: whoever logs in has seldom been among the last thousand, and with each miss such a cache costs
+    a third of what a hit saves.
+    """
+    key, end = read_encoded_key(encoded, 0, allowed=CREDENTIAL_ALGORITHMS)
+    if end != len(encoded):
+        raise CeremonyError("webauthn_cbor_trailing", "credential key: expected nothing after the CBOR value")
+    return key
 
 
 def key_of_certificate(key: CertificatePublicKeyTypes, *, algorithm: int) -> PublicKey | None:
@@ -187,9 +204,9 @@ def key_of_certificate(key: CertificatePublicKeyTypes, *, algorithm: int) -> Pub
 
 
 def _curve_key(key: dict[int, Any], curve: ec.EllipticCurve) -> _VerifyingKey:
-    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(key[X], "big"), int.from_bytes(key[Y], "big"), curve)
     try:
-        return numbers.public_key()
+        # SEC 1 §2.3.4. Whether the point is on the curve is checked there.
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + key[X] + key[Y])
     except (ValueError, UnsupportedAlgorithm):
         raise _refused("expected a point on its curve") from None
 

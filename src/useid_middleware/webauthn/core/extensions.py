@@ -130,6 +130,9 @@ class AuthenticationOutputs(Record, frozen=True):
     app_id_used: bool = False
 
 
+_NOTHING_TOLD: Final = AuthenticationOutputs()
+
+
 def prf_salt(value: bytes) -> bytes:
     """What a browser makes of a PRF input, before the authenticator gets it as a salt of ``hmac-secret`` (§10.1.4)."""
     return sha256(_PRF_CONTEXT + value).digest()
@@ -181,6 +184,8 @@ def check_authentication_outputs(
 
     Raises ``webauthn_extension_malformed``, ``webauthn_extension_unsolicited``.
     """
+    if not client and not authenticator:
+        return _NOTHING_TOLD  # As most do: there is nothing to check, since all that was requested may be left out.
     app_id_used = bool(_flag(client, "appid"))
     if app_id_used and not requested.app_id:
         raise _unsolicited("appid")

@@ -4,6 +4,7 @@ from json import JSONDecoder
 from typing import Any, Final
 
 _BOM: Final = b"\xef\xbb\xbf"
+_WHITESPACE: Final = " \t\n\r"
 
 
 class JSONRefused(ValueError):
@@ -16,9 +17,12 @@ def read_object(document: bytes) -> dict[str, Any]:
     Duplicate members are refused, since two parsers could see two documents; so are NaN and infinities.
     """
     try:
-        value = _decode(document.removeprefix(_BOM).decode())
+        text = document.removeprefix(_BOM).decode().strip(_WHITESPACE)
+        value, end = _decode(text)
     except (ValueError, RecursionError):
         raise JSONRefused("expected one JSON object in UTF-8, each member once") from None
+    if end != len(text):
+        raise JSONRefused("expected one JSON object in UTF-8, each member once")
     if type(value) is not dict:
         raise JSONRefused("expected a JSON object")
     return value
@@ -35,4 +39,4 @@ def _constant(name: str) -> float:
     raise JSONRefused("expected numbers, not NaN or an infinity")
 
 
-_decode: Final = JSONDecoder(object_pairs_hook=_members, parse_constant=_constant).decode
+_decode: Final = JSONDecoder(object_pairs_hook=_members, parse_constant=_constant).raw_decode

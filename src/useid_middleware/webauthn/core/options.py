@@ -5,7 +5,7 @@ long it holds. Options are JSON as ``PublicKeyCredential.parseCreationOptionsFro
 (WebAuthn Level 3 §5.1.8, §5.1.9).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -60,6 +60,16 @@ class Hint(StrEnum):
     HYBRID = "hybrid"
 
 
+#: What is at hand first, then the phone, then what has to be looked for.
+ALL_HINTS: Final = (Hint.CLIENT_DEVICE, Hint.HYBRID, Hint.SECURITY_KEY)
+#: By which transports a credential of each kind is reached (§5.8.4).
+_REACHED_BY: Final = {
+    Hint.CLIENT_DEVICE: frozenset(("internal",)),
+    Hint.HYBRID: frozenset(("hybrid", "cable")),
+    Hint.SECURITY_KEY: frozenset(("usb", "nfc", "ble", "smart-card")),
+}
+
+
 class User(Record, frozen=True):
     """The account (§5.4.3). ``id`` is the user handle: 1 to 64 bytes that say nothing about the person."""
 
@@ -80,6 +90,14 @@ class Descriptor(Record, frozen=True):
         if self.transports:
             described["transports"] = list(self.transports)
         return described
+
+
+def hints_for(known: Iterable[Descriptor]) -> tuple[Hint, ...]:
+    """What the browser should offer for one of these credentials; all, where nobody knows how one is reached."""
+    transports = [frozenset(each.transports) for each in known]
+    if not all(transports):
+        return ALL_HINTS
+    return tuple(hint for hint in ALL_HINTS if any(_REACHED_BY[hint] & each for each in transports)) or ALL_HINTS
 
 
 class RegistrationState(Record, frozen=True):

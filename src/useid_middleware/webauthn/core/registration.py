@@ -6,7 +6,7 @@ from typing import Any
 from ..._codec import Record
 from .attestation.formats import verify_statement
 from .attestation.statement import AttestationType, Subject
-from .authenticator_data import AttestedCredential, AuthenticatorData, Flags, check_flags, parse_authenticator_data
+from .authenticator_data import AttestedCredential, AuthenticatorData, check_flags, parse_authenticator_data
 from .cbor import decode
 from .client_data import CeremonyType, check_client_data
 from .errors import CeremonyError
@@ -109,9 +109,9 @@ def verify_registration(
         algorithm=credential.public_key.algorithm,
         sign_count=data.sign_count,
         user_handle=expected_state.user_handle,
-        is_user_verified=Flags.UV in data.flags,
-        is_backup_eligible=Flags.BE in data.flags,
-        is_backed_up=Flags.BS in data.flags,
+        is_user_verified=data.is_user_verified,
+        is_backup_eligible=data.is_backup_eligible,
+        is_backed_up=data.is_backed_up,
         transports=response.transports,
         attachment=response.attachment,
         aaguid=credential.aaguid,

@@ -1,7 +1,7 @@
 """Us, as authenticators and browsers know us: rp id, name, and the origins that may speak for it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
@@ -30,10 +30,13 @@ class RelyingParty:
     origins: frozenset[str]
     top_origins: frozenset[str] = frozenset()
     accepts_cross_origin: bool = False
+    #: SHA-256 of the rp id, as authenticator data carry it.
+    id_hash: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what no browser would take, and what would let others in."""
         _check_id(self.id)
+        object.__setattr__(self, "id_hash", sha256(self.id.encode()).digest())
         if not self.name:
             raise ConfigurationError("webauthn: the relying party needs a name, which people are shown")
         if not self.origins:
@@ -47,11 +50,6 @@ class RelyingParty:
             raise ConfigurationError("webauthn: top_origins are named, but frames in other sites are not accepted")
         for origin in self.top_origins:
             _check_origin(origin, "top_origins")
-
-    @property
-    def id_hash(self) -> bytes:
-        """SHA-256 of the rp id, as authenticator data carry it."""
-        return sha256(self.id.encode()).digest()
 
 
 def _check_id(rp_id: str) -> None:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from ..._codec import un_b64url_any
+from ..._codec import Record, un_b64url_any
 from .authenticator_data import MAX_CREDENTIAL_ID
 from .errors import CeremonyError
 
@@ -17,8 +16,7 @@ _TRANSPORT: Final = re.compile(r"[a-z0-9-]{1,32}").fullmatch
 _ATTACHMENTS: Final = ("platform", "cross-platform")
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationResponse:
+class RegistrationResponse(Record, frozen=True):
     """A new credential as it came. Nothing is verified; ``credential_id`` is for asking whether it is known.
 
     ``transports`` are kept even where we do not know them, since that is what they are for (§5.2.1).
@@ -32,8 +30,7 @@ class RegistrationResponse:
     extension_results: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticationResponse:
+class AuthenticationResponse(Record, frozen=True):
     """An assertion as it came. Nothing is verified; ``credential_id`` and ``user_handle`` are for finding the record.
 
     ``user_handle`` is empty where there is none.
