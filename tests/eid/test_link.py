@@ -45,6 +45,18 @@ def test_what_the_widget_adds_its_secret_to_is_read_with_it(
     assert read == ClientLink(url, Widget(session_id, server, secret))
 
 
+@given(public_key=st.binary(min_size=32, max_size=32))
+def test_a_widget_may_have_a_public_key_instead(public_key: bytes) -> None:
+    read = parse_link(f"{LINK}#widgetPublicKey={b64url(public_key)}")
+    assert read == ClientLink(TOKEN_URL, Widget(SESSION, SERVER, public_key=public_key))
+
+
+@pytest.mark.parametrize("values", [{}, {"secret": SECRET, "public_key": SECRET}])
+def test_a_widget_has_a_secret_or_a_public_key_and_not_both(values: dict[str, bytes]) -> None:
+    with pytest.raises(ValueError, match="expected a secret or a public key"):
+        Widget(SESSION, SERVER, **values)
+
+
 def test_the_server_writes_no_fragment_for_it_does_not_know_the_secret() -> None:
     assert "#" not in LINK
     assert "ecret" not in LINK
@@ -97,6 +109,16 @@ def test_all_spellings_of_the_local_client_start_it(start: str) -> None:
         LINK + FRAGMENT + "&more=1",
         LINK + FRAGMENT + FRAGMENT,
         LINK + FRAGMENT.replace("Secret", "secret"),
+        LINK + "#widgetPublicKey=",
+        LINK + "#widgetPublicKey=" + b64url(bytes(31)),
+        LINK + "#widgetPublicKey=" + b64url(bytes(33)),
+        LINK + "#widgetPublicKey=" + "A" * 42 + "B",
+        LINK + "#widgetPublicKey=" + b64url(SECRET) + "&more=1",
+        LINK + "#widgetPublicKey=" + b64url(SECRET) + FRAGMENT,
+        LINK + FRAGMENT + "#widgetPublicKey=" + b64url(SECRET),
+        LINK + "#widgetPublickey=" + b64url(SECRET),
+        LINK + "#key=" + b64url(SECRET),
+        client_url(TOKEN_URL) + "#widgetPublicKey=" + b64url(SECRET),
         LINK.replace(SESSION, "short") + FRAGMENT,
         LINK.replace(SESSION, "") + FRAGMENT,
         LINK.replace(SESSION, b64url(bytes(17))) + FRAGMENT,

@@ -12,9 +12,12 @@ from useid_middleware.eid.core.tctoken import (
     LOOPBACK_CLIENT,
     PAOS_BINDING,
     PATH_SECURITY,
+    WEBAUTHN,
     TCToken,
+    WebAuthnServer,
     build_tctoken,
     client_url,
+    domain_of,
     parse_tctoken,
 )
 from useid_middleware.errors import RequestError
@@ -82,6 +85,145 @@ def test_the_secrets_of_a_token_are_not_shown_by_accident() -> None:
 def test_clients_are_started_on_this_machine() -> None:
     assert client_url("https://a.example/?a=1&b=2") == f"{CLIENT}?tcTokenURL=https%3A%2F%2Fa.example%2F%3Fa%3D1%26b%3D2"
     assert client_url("x", client=LOOPBACK_CLIENT) == "http://127.0.0.1:24727/eID-Client?tcTokenURL=x"
+
+
+# ── the WebAuthn server ───────────────────────────────────────────────────────────────────────────────────────────────
+
+HASHES = (bytes(range(32)), bytes(range(32, 64)))
+BOUND = replace(TOKEN, webauthn_server=WebAuthnServer("widget.example", HASHES))
+BOUND_XML = build_tctoken(BOUND).decode()
+
+DOMAINS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z0-9]{1,20}){0,3}(:[1-9][0-9]{0,3})?", fullmatch=True)
+
+
+@given(
+    domain=DOMAINS.filter(lambda text: not text.endswith(":443")), hashes=st.lists(st.binary(min_size=32, max_size=32))
+)
+def test_the_webauthn_server_that_is_written_is_read(domain: str, hashes: list[bytes]) -> None:
+    token = replace(TOKEN, webauthn_server=WebAuthnServer(domain, tuple(hashes)))
+    assert parse_tctoken(build_tctoken(token)) == token
+
+
+def test_the_webauthn_servers_element_is_of_a_namespace_of_ours_and_stock_clients_see_the_others_alone() -> None:
+    *others, element = parse_xml(BOUND_XML.encode(), max_size=4096)
+    assert [local_name(each) for each in others] == [
+        local_name(each) for each in parse_xml(XML.encode(), max_size=4096)
+    ]
+    assert (local_name(element), namespace(element)) == ("WebAuthnServer", "urn:useid-middleware:webauthn:1")
+    assert [(local_name(each), namespace(each), text(each)) for each in element] == [
+        ("Domain", WEBAUTHN, "widget.example"),
+        ("SPKI-SHA256", WEBAUTHN, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ("SPKI-SHA256", WEBAUTHN, "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"),
+    ]
+
+
+def test_a_token_of_another_login_names_no_webauthn_server() -> None:
+    assert "WebAuthnServer" not in XML
+    assert parse_tctoken(XML.encode()).webauthn_server is None
+
+
+def test_a_token_that_says_that_there_is_no_session_vouches_for_nobody() -> None:
+    token = TCToken(communication_error_address="https://app.example/", webauthn_server=BOUND.webauthn_server)
+    assert b"WebAuthnServer" not in build_tctoken(token)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        BOUND_XML.replace(WEBAUTHN, "urn:useid-middleware:webauthn:2"),
+        BOUND_XML.replace(f' xmlns:w="{WEBAUTHN}"', "").replace("w:", ""),
+    ],
+)
+def test_an_element_of_another_namespace_vouches_for_nobody(document: str) -> None:
+    assert parse_tctoken(document.encode()) == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("https://widget.example", "widget.example"),
+        ("https://widget.example/auth", "widget.example"),
+        ("https://widget.example:443/auth", "widget.example"),
+        ("https://Widget.example:8443/auth", "widget.example:8443"),
+        ("http://localhost:8000/auth", "localhost:8000"),
+        ("http://localhost/auth", "localhost:80"),
+        ("https://[::1]:8443/", "[::1]:8443"),
+        ("https://[::1]/", "[::1]"),
+    ],
+)
+def test_a_server_is_named_by_host_and_port(address: str, domain: str) -> None:
+    assert domain_of(address) == domain
+    token = replace(TOKEN, webauthn_server=WebAuthnServer(domain))
+    assert parse_tctoken(build_tctoken(token)) == token
+
+
+@pytest.mark.parametrize(
+    "address", ["", "widget.example", "https://", "ftp://widget.example", "https://a:x/", "https://[/"]
+)
+def test_what_is_no_web_address_names_no_server(address: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        domain_of(address)
+
+
+HASH = "<w:SPKI-SHA256>AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8</w:SPKI-SHA256>"
+DOMAIN = "<w:Domain>widget.example</w:Domain>"
+ELEMENT = BOUND_XML[BOUND_XML.index("<w:WebAuthnServer") : BOUND_XML.index("</TCTokenType>")]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        BOUND_XML.replace(ELEMENT, ELEMENT * 2),
+        BOUND_XML.replace(DOMAIN, ""),
+        BOUND_XML.replace(DOMAIN, DOMAIN * 2),
+        BOUND_XML.replace(DOMAIN, DOMAIN + "<w:Domain>evil.example</w:Domain>"),
+        BOUND_XML.replace(DOMAIN, DOMAIN.replace("w:", "")),
+        BOUND_XML.replace(HASH, HASH.replace("w:", "")),
+        BOUND_XML.replace(HASH, HASH + "<w:Later/>"),
+        BOUND_XML.replace(HASH, HASH + "text"),
+        BOUND_XML.replace(DOMAIN, "text" + DOMAIN),
+        BOUND_XML.replace(HASH, "<w:SPKI-SHA256/>"),
+        BOUND_XML.replace(HASH, HASH.replace("AAEC", "AAE")),
+        BOUND_XML.replace(HASH, HASH.replace("AAEC", "AAAEC")),
+        BOUND_XML.replace(HASH, HASH.replace("Hh8", "Hh9")),
+        BOUND_XML.replace(HASH, HASH.replace("Hh8", "Hh8=")),
+        BOUND_XML.replace(HASH, HASH.replace("AAEC", "AA+C")),
+        BOUND_XML.replace(HASH, HASH.replace("AAEC", "<b/>AAEC")),
+        BOUND_XML.replace(DOMAIN, "<w:Domain><b>widget.example</b></w:Domain>"),
+        *(
+            BOUND_XML.replace(DOMAIN, f"<w:Domain>{domain}</w:Domain>")
+            for domain in (
+                "",
+                "widget.example:443",
+                "widget.example:0",
+                "widget.example:08443",
+                "widget.example:",
+                "widget.example:100000",
+                "widget.example:x",
+                "Widget.example",
+                "widget.example.",
+                ".widget.example",
+                "widget..example",
+                "-widget.example",
+                "widget.example/auth",
+                "https://widget.example",
+                "user@widget.example",
+                "widget example",
+                "w\u0131dget.example",
+                "a" * 64,
+                "[::1",
+                "[]",
+                "*",
+            )
+        ),
+        build_tctoken(replace(BOUND, webauthn_server=WebAuthnServer("widget.example", (bytes(31),)))).decode(),
+        # It says that there is no session, and the element beside it makes no sense.
+        f"<TCTokenType><CommunicationErrorAddress>x</CommunicationErrorAddress>{ELEMENT * 2}</TCTokenType>",
+    ],
+)
+def test_what_does_not_say_which_webauthn_server_it_is_is_refused(document: str) -> None:
+    with pytest.raises(RequestError, match="tctoken_malformed"):
+        parse_tctoken(document.encode())
 
 
 def without(name: str) -> str:

@@ -6,14 +6,14 @@ For the tests of the phone around it. What a client does with a website is teste
 from dataclasses import dataclass, field
 from datetime import date
 
-from tests.emulation.card.world import TODAY, pki, stream
+from tests.emulation.card.world import NOW, TODAY, pki, stream
 from tests.emulation.card.world import Dialogue as Terminal
 from useid_middleware.eac.apdu import retries_left
 from useid_middleware.eac.errors import StatusWordError
 from useid_middleware.eac.keys import PasswordId
 from useid_middleware.eac.terminal import read_card_access
 from useid_middleware.eid.core.results import MAJOR_ERROR
-from useid_middleware.emulation.client.actions import Authentication, PasswordRequest
+from useid_middleware.emulation.client.actions import Authentication, CreateCredential, PasswordRequest
 from useid_middleware.emulation.client.app import EIDPhone
 from useid_middleware.emulation.client.dialogue import Dialogue
 from useid_middleware.emulation.client.failure import Failure, cancelled
@@ -39,13 +39,20 @@ REQUEST = Authentication(
 )
 
 
+PASSKEY = CreateCredential({}, origin="https://widget.example", rp_id="widget.example", account="Harbour")
+
+
 @dataclass
 class ScriptedClient:
-    """Remembers what it was asked to do and what was granted. ``is_sealed`` plays the integrated mode."""
+    """Remembers what it was asked to do and what was granted.
+
+    ``is_sealed`` plays the integrated mode; with a ``passkey`` to ask for, a bound login.
+    """
 
     request: Authentication = REQUEST
     refresh: str = REFRESH
     is_sealed: bool = False
+    passkey: CreateCredential | None = None
     links: list[str] = field(default_factory=list)
     granted: list[frozenset[str]] = field(default_factory=list)
 
@@ -62,6 +69,11 @@ class ScriptedClient:
             address = f"{self.refresh}?ResultMajor=error"
             return Outcome(address, MAJOR_ERROR, failure.minor, failure.message, failure.code)
         terminal.run(read_card_access())
+        if self.passkey is not None:
+            if not dialogue.confirm_passkey(self.passkey):
+                ended = cancelled()
+                return Outcome("", MAJOR_ERROR, ended.minor, ended.message, ended.code)
+            return Outcome("", is_sealed=True, is_bound=True)
         return Outcome(self.refresh, is_sealed=self.is_sealed)
 
     def _enter_pin(self, terminal: Terminal, dialogue: Dialogue) -> None:
@@ -106,5 +118,6 @@ def phone(client: ScriptedClient | None = None, *, app_url: str = "", patience: 
         app_url=app_url,
         random=stream("phone"),
         today=lambda: TODAY,
+        clock=NOW.timestamp,
         patience=patience,
     )

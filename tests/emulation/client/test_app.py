@@ -8,7 +8,7 @@ import pytest
 
 from tests.emulation.card.world import pki
 from tests.emulation.client.phone_page import CAN, PIN, WRONG, Page, client_of, page_of
-from tests.emulation.client.scripted import LINK, REFRESH, phone
+from tests.emulation.client.scripted import LINK, PASSKEY, REFRESH, ScriptedClient, phone
 from useid_middleware.emulation.client.app import EIDPhone
 from useid_middleware.emulation.client.dialogue import Dialogue
 from useid_middleware.emulation.client.dialogues import MAX_KEPT, MAX_RUNNING
@@ -73,6 +73,8 @@ async def test_an_unknown_dialogue_is_not_found(page: Page, method: str) -> None
         {"granted": "READ_DG6"},
         {"granted": [1]},
         {"password": 123456},
+        {"makePasskey": True, "cancel": True},
+        {"makePasskey": 1},
     ],
 )
 async def test_an_answer_that_is_none_changes_nothing(page: Page, body: dict[str, Any]) -> None:
@@ -95,6 +97,7 @@ async def test_an_answer_to_a_question_that_was_not_asked_is_refused(page: Page)
     dialogue_id = await page.begin()
     await page.reaches(dialogue_id, "confirm")
     assert (await page.say(dialogue_id, password=PIN)).json()["code"] == "wrong_state"
+    assert (await page.say(dialogue_id, makePasskey=True)).json()["code"] == "wrong_state"
     await page.agree(dialogue_id)
     response = await page.say(dialogue_id, granted=[])
     assert (response.status_code, response.json()["code"]) == (409, "wrong_state")
@@ -118,7 +121,15 @@ async def test_a_dialogue_tells_who_asks_for_what_and_ends_at_the_refresh_addres
     question = await page.agree(dialogue_id, "READ_DG17")
     assert question == {"kind": "pin", "digits": 6, "triesLeft": None, "isRepeated": False}
     view = await page.enter(dialogue_id, PIN, then="done")
-    assert view["outcome"] == {"address": REFRESH, "isSealed": False, "code": "", "minor": "", "message": ""}
+    assert view["outcome"] == {
+        "address": REFRESH,
+        "isSealed": False,
+        "isBound": False,
+        "code": "",
+        "minor": "",
+        "message": "",
+    }
+    assert "passkey" not in view
     assert view["commands"] > 5
     assert client_of(page).granted == [frozenset({"READ_DG17"})]
     assert client_of(page).links == [LINK]
@@ -200,6 +211,26 @@ async def test_a_cancelled_dialogue_ends_where_the_website_goes_on(page: Page, a
     # Late answers and a second cancellation change nothing.
     assert (await page.say(dialogue_id, password=PIN)).json()["code"] == "wrong_state"
     assert (await page.say(dialogue_id, cancel=True)).json()["outcome"] == outcome
+
+
+async def test_a_bound_login_asks_for_a_passkey_and_ends_at_the_computer() -> None:
+    async for page in page_of(phone(ScriptedClient(passkey=PASSKEY))):
+        dialogue_id = await page.begin()
+        await page.agree(dialogue_id)
+        view = await page.enter(dialogue_id, PIN, then="passkey")
+        assert view["passkey"] == {"site": "widget.example", "account": "Harbour"}
+        assert (await page.say(dialogue_id, makePasskey=True)).status_code == 200
+        outcome = (await page.reaches_end(dialogue_id))["outcome"]
+        assert (outcome["isSealed"], outcome["isBound"], outcome["address"], outcome["code"]) == (True, True, "", "")
+
+
+async def test_who_wants_no_passkey_has_cancelled() -> None:
+    async for page in page_of(phone(ScriptedClient(passkey=PASSKEY))):
+        dialogue_id = await page.begin()
+        await page.agree(dialogue_id)
+        await page.enter(dialogue_id, PIN, then="passkey")
+        await page.say(dialogue_id, cancel=True)
+        assert (await page.reaches_end(dialogue_id))["outcome"]["code"] == "cancelled"
 
 
 async def test_a_card_that_is_taken_away_while_it_is_read_is_lost(page: Page) -> None:

@@ -26,7 +26,7 @@ from tests.emulation.client.website import (
 from tests.emulation.server.world import ORIGIN, PSEUDONYM, pki
 from useid_middleware.eac.chat import CHAT, AuthenticationRight, Role, TerminalType
 from useid_middleware.eid.core.results import ClientMinor
-from useid_middleware.emulation.client.actions import Connect, Fetch, Post
+from useid_middleware.emulation.client.actions import Connect, Fetch, Post, Put
 from useid_middleware.emulation.pki import PKI, TerminalRequest, issue_terminal, new_pki
 from useid_middleware.emulation.server.material import TERMINAL, ServerMaterial, material_of
 from useid_middleware.emulation.server.session import State as ServerState
@@ -95,7 +95,7 @@ def test_the_eid_server_must_be_described() -> None:
 class _Changing(Website):
     """Shows another TLS certificate from the third message on."""
 
-    def answer(self, action: Fetch | Post | Connect) -> object:
+    def answer(self, action: Fetch | Post | Put | Connect) -> object:
         if len(self.messages) == 2:
             self.tls = {PAOS: b"another"}
         return super().answer(action)

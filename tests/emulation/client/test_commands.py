@@ -4,23 +4,26 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.ausweisapp.serving import AGE, Country, TLSServer, found_country
 from useid_middleware._codec import b64url
 from useid_middleware.cli import main
 from useid_middleware.eac.keys import PasswordId
 from useid_middleware.eid.core.sealing import open_refresh_url
-from useid_middleware.emulation.client.actions import Authentication, PasswordRequest
+from useid_middleware.emulation.client.actions import Authentication, CreateCredential, PasswordRequest
 from useid_middleware.emulation.client.terminal import TerminalPerson, ask_on_terminal, describe_request
+from useid_middleware.webauthn.core.sealing import open_refresh_url as open_for_key
 
 SECRET = bytes(range(32))
+PUBLIC_KEY = X25519PrivateKey.from_private_bytes(SECRET).public_key().public_bytes_raw()
 
 
 @dataclass
@@ -61,10 +64,19 @@ class Place:
         return Told(code, out, err)
 
 
+class BindingServer(TLSServer):
+    """One whose logins may be bound by WebAuthn, and which vouches for itself."""
+
+    def __init__(self, folder: Path, *, country: Path) -> None:
+        super().__init__(folder, country=country)
+        keys = json.dumps([str(self.certificate)])
+        self._env |= {"USEID_WEBAUTHN__ENABLED": "true", "USEID_EID__WEBAUTHN_SERVER_KEYS": keys}
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TLSServer, Country]]:
     country = found_country(tmp_path_factory.mktemp("country") / "pki", generations=2)
-    server = TLSServer(tmp_path_factory.mktemp("server"), country=country.folder)
+    server = BindingServer(tmp_path_factory.mktemp("server"), country=country.folder)
     server.start()
     yield server, country
     server.stop()
@@ -132,6 +144,40 @@ def test_the_widget_gets_the_address_sealed(place: Place) -> None:
         address = open_refresh_url(status["sealedRefreshUrl"], secret=SECRET, session_id=started["sessionId"])
         assert browser.get(address).status_code == 303
         assert browser.get("/told").json()["user"]
+
+
+def test_a_bound_login_leaves_a_passkey_that_useid_phone_signs_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.browser() as browser:
+        started = place.start(browser, mode="bound")
+        told = place.run(f"{started['qrData']}#widgetPublicKey={b64url(PUBLIC_KEY)}", "--pin", "123456", "--yes")
+        assert (told.code, told.out) == (0, "")
+        home = place.country.folder / "phone"
+        assert "  passkey of localhost, account Harbour" in told.err.splitlines()
+        assert f"useid phone sign --home {home} " in told.err
+        asked = browser.get(f"/auth/eid/session/{started['sessionId']}").json()
+        assert asked["status"] == "authenticating"
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(json.dumps(asked["options"]).encode())))
+        assert main(["phone", "sign", "--home", str(home), "--origin", place.server.origin, "--yes"]) == 0
+        credential = json.loads(place.capsys.readouterr().out)
+        account = f"/auth/webauthn/accounts/{asked['userId']}"
+        origin = {"origin": place.server.origin}
+        released = browser.post(f"{account}/assertions", json={"credential": credential}, headers=origin)
+        assert released.status_code == 200, released.text
+        address = open_for_key(released.json()["sealedRefreshUrl"], private_key=SECRET, session_id=started["sessionId"])
+        assert browser.get(address).status_code == 303
+        assert browser.get("/told").json()["attributes"]["GivenNames"] == "ERIKA"
+
+
+def test_a_link_with_a_public_key_demands_that_the_eservice_vouches_for_the_server(place: Place) -> None:
+    with place.browser() as browser:
+        started = place.start(browser, mode="integrated")
+        link = f"{started['qrData']}#widgetPublicKey={b64url(PUBLIC_KEY)}"
+        told = place.run(link, "--pin", "123456", "--yes", "--json")
+        assert (told.code, told.json["code"]) == (1, "was_unknown")
+        assert (told.json["address"], told.json["isSealed"], told.json["isBound"]) == ("", False, False)
+        assert "passkey" not in told.err
 
 
 def test_a_wrong_pin_is_tried_once(place: Place, tmp_path: Path) -> None:
@@ -236,6 +282,27 @@ def test_somebody_may_agree_when_asked(line: str) -> None:
 @pytest.mark.parametrize("line", ["", "n", "yess"])
 def test_anything_else_is_no(line: str) -> None:
     assert person(line)[0].confirm(REQUEST) is None
+
+
+PASSKEY = CreateCredential({}, origin="https://a.example", rp_id="a.example", account="Har\x1bbour")
+
+
+def test_somebody_is_shown_for_which_site_a_passkey_is_and_may_agree() -> None:
+    someone, said = person("y\n")
+    assert someone.confirm_passkey(PASSKEY) is True
+    assert "  passkey of a.example, account Har\N{REPLACEMENT CHARACTER}bour" in said
+    assert said[-1] == "Make it? [y/N] "
+
+
+@pytest.mark.parametrize("lines", [("",), ("n",), ()])
+def test_who_does_not_say_yes_to_a_passkey_gets_none(lines: tuple[str, ...]) -> None:
+    assert person(*lines)[0].confirm_passkey(PASSKEY) is False
+
+
+def test_who_agreed_beforehand_is_told_and_not_asked() -> None:
+    someone, said = person(agrees=True)
+    assert someone.confirm_passkey(PASSKEY) is True
+    assert all("?" not in line for line in said)
 
 
 def test_a_password_is_asked_for_if_it_was_not_given() -> None:

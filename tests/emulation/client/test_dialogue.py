@@ -1,11 +1,12 @@
 """The dialogue's table: each stage is reached, each step is decided, and what is over stays so."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from tests.emulation.card.world import card
-from tests.emulation.client.scripted import REQUEST
+from tests.emulation.client.scripted import PASSKEY, REQUEST
 from useid_middleware.eac.keys import PasswordId
 from useid_middleware.eid.core.results import MAJOR_ERROR
 from useid_middleware.emulation.card.faults import CardLost
@@ -23,6 +24,12 @@ from useid_middleware.errors import StateError
 
 PIN = PasswordRequest(PasswordId.PIN, 6)
 CANCELLED = Outcome("", MAJOR_ERROR, code="cancelled")
+#: What a person may answer.
+ANSWERS: dict[Step, Callable[[Dialogue], None]] = {
+    Step.CONSENT: lambda dialogue: dialogue.grant(frozenset()),
+    Step.ENTER_PASSWORD: lambda dialogue: dialogue.enter("123456"),
+    Step.MAKE_PASSKEY: lambda dialogue: dialogue.make_passkey(),
+}
 
 
 def _new(*, deadline: float = 10.0) -> Dialogue:
@@ -70,17 +77,13 @@ def test_nothing_follows_an_end_and_something_follows_everything_else(stage: Sta
 
 @pytest.mark.parametrize(
     ("stage", "step"),
-    [
-        (stage, step)
-        for stage, step in itertools.product(Stage, (Step.CONSENT, Step.ENTER_PASSWORD))
-        if (stage, step) not in TRANSITIONS
-    ],
+    [(stage, step) for stage, step in itertools.product(Stage, ANSWERS) if (stage, step) not in TRANSITIONS],
 )
 def test_a_person_cannot_take_a_step_that_is_not_in_the_table(stage: Stage, step: Step) -> None:
     dialogue = _at(stage)
     before = dialogue.view
     with pytest.raises(StateError, match="expected another step"):
-        dialogue.grant(frozenset()) if step is Step.CONSENT else dialogue.enter("123456")
+        ANSWERS[step](dialogue)
     assert dialogue.view == before
 
 
@@ -100,6 +103,7 @@ def test_who_has_given_up_is_not_asked_again_and_the_card_is_gone() -> None:
     dialogue.give_up()
     assert dialogue.confirm(REQUEST) is None
     assert dialogue.enter_password(PIN) is None
+    assert dialogue.confirm_passkey(PASSKEY) is False
     with pytest.raises(CardLost):
         dialogue.transmit(bytes.fromhex("00A4000C023F00"))
     dialogue.end(CANCELLED)
@@ -111,6 +115,13 @@ def test_who_does_not_answer_before_the_deadline_has_given_up() -> None:
     assert dialogue.confirm(REQUEST) is None
     dialogue.end(CANCELLED)
     assert dialogue.view.stage is Stage.FAILED
+
+
+def test_who_does_not_answer_whether_a_passkey_is_to_be_made_does_not_want_one() -> None:
+    dialogue = _new(deadline=0.0)
+    dialogue._view = _views()[Stage.READING]
+    assert dialogue.confirm_passkey(PASSKEY) is False
+    assert dialogue.view.stage is Stage.BINDING
 
 
 def test_each_answer_of_the_card_is_counted() -> None:

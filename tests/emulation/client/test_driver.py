@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx2
 import pytest
@@ -15,15 +16,18 @@ import pytest
 from useid_middleware.emulation.client.actions import (
     Authentication,
     Connect,
+    CreateCredential,
     Fetch,
     Flow,
     PasswordRequest,
     Post,
+    Put,
     Transmit,
     Unreachable,
 )
 from useid_middleware.emulation.client.demo_tls import prepare_demo_tls
-from useid_middleware.emulation.client.driver import MAX_ANSWER, Network, run_flow
+from useid_middleware.emulation.client.driver import MAX_ANSWER, Authenticator, Network, run_flow
+from useid_middleware.errors import RequestError
 
 
 @dataclass
@@ -47,6 +51,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             self._answer(302 if self.path == "/redirect" else 200)
 
         def do_POST(self) -> None:
+            self._answer(200)
+
+        def do_PUT(self) -> None:
             self._answer(200)
 
         def _answer(self, status: int) -> None:
@@ -113,6 +120,12 @@ def test_a_message_goes_out_as_it_is_and_connections_are_kept(site: Site, networ
     assert len(site.connections) == 1
 
 
+def test_what_is_put_goes_out_as_it_is_and_its_server_is_told(site: Site, network: Network) -> None:
+    answer = network.put(Put(f"{site.url}/put/1", {"content-type": "application/json"}, b"{}"))
+    assert (answer.status, answer.tls_certificate) == (200, site.der)
+    assert site.requests[-1] == ("PUT", "/put/1", b"{}")
+
+
 @pytest.fixture
 def nobody() -> str:
     """An address where nobody listens."""
@@ -125,6 +138,7 @@ def test_a_server_that_is_not_there_is_unreachable(nobody: str, network: Network
     for call in (
         lambda: network.fetch(Fetch(nobody)),
         lambda: network.post(Post(nobody, {}, b"")),
+        lambda: network.put(Put(nobody, {}, b"")),
         lambda: network.connect(Connect(nobody)),
     ):
         with pytest.raises(Unreachable) as caught:
@@ -193,7 +207,11 @@ def test_an_address_that_the_library_refuses_is_unreachable() -> None:
 
 
 class Somebody:
-    """A card and a person in one, with an answer to everything."""
+    """A card, a person and an authenticator in one, with an answer to everything."""
+
+    def __init__(self, *, makes_passkeys: bool = True) -> None:
+        self.makes_passkeys = makes_passkeys
+        self.made: list[CreateCredential] = []
 
     def transmit(self, apdu: bytes) -> bytes:
         if apdu == b"lost":
@@ -206,11 +224,18 @@ class Somebody:
     def enter_password(self, request: PasswordRequest) -> str | None:
         return "123456"
 
+    def confirm_passkey(self, request: CreateCredential) -> bool:
+        return self.makes_passkeys
 
-def run(flow: Flow[object]) -> object:
-    somebody = Somebody()
+    def create(self, request: CreateCredential) -> dict[str, Any]:
+        self.made.append(request)
+        return {"id": "made"}
+
+
+def run(flow: Flow[object], somebody: Somebody | None = None, authenticator: Authenticator | None = None) -> object:
+    somebody = somebody or Somebody()
     with mocked(lambda request: httpx2.Response(200, content=iter([request.content]))) as network:
-        return run_flow(flow, network=network, card=somebody, person=somebody)
+        return run_flow(flow, network=network, card=somebody, person=somebody, authenticator=authenticator)
 
 
 def test_each_action_gets_its_answer() -> None:
@@ -218,9 +243,39 @@ def test_each_action_gets_its_answer() -> None:
         first = yield Transmit(b"ab")
         second = yield Post("https://a.example/", {}, b"body")
         third = yield Connect("http://a.example/")
-        return first, second.body, third
+        fourth = yield Put("https://a.example/", {}, b"more")
+        return first, second.body, third, fourth.body
 
-    assert run(flow()) == (b"ba", b"body", None)
+    assert run(flow()) == (b"ba", b"body", None, b"more")
+
+
+PASSKEY = CreateCredential({}, origin="https://a.example", rp_id="a.example", account="Harbour")
+
+
+def passkey() -> Flow[object]:
+    """Asks for one."""
+    return (yield PASSKEY)
+
+
+def test_a_passkey_is_made_once_the_person_has_agreed() -> None:
+    somebody = Somebody()
+    assert run(passkey(), somebody, somebody) == {"id": "made"}
+    assert somebody.made == [PASSKEY]
+
+
+def test_without_the_persons_word_no_passkey_is_made() -> None:
+    somebody = Somebody(makes_passkeys=False)
+    assert run(passkey(), somebody, somebody) is None
+    assert somebody.made == []
+
+
+def test_a_device_without_an_authenticator_makes_no_passkey_and_the_flow_hears_it() -> None:
+    def flow() -> Flow[object]:
+        with pytest.raises(RequestError) as caught:
+            yield PASSKEY
+        return caught.value.code
+
+    assert run(flow()) == "authenticator_missing"
 
 
 def test_what_goes_wrong_is_thrown_into_the_flow_and_it_may_go_on() -> None:

@@ -33,7 +33,7 @@ from useid_middleware.eid.core.results import ClientMinor
 from useid_middleware.eid.core.sealing import open_refresh_url
 from useid_middleware.eid.core.tctoken import TCToken, build_tctoken, client_url
 from useid_middleware.emulation import paos
-from useid_middleware.emulation.client.actions import Connect, Fetch, Fetched, Post, Unreachable
+from useid_middleware.emulation.client.actions import Connect, Fetch, Fetched, Post, Put, Unreachable
 from useid_middleware.emulation.client.flow import Outcome as Ended
 from useid_middleware.emulation.client.flow import open_link
 from useid_middleware.emulation.pki import TerminalRequest, issue_terminal
@@ -252,7 +252,7 @@ def test_http_is_for_loopback_hosts_and_only_if_it_is_allowed() -> None:
 class _Local(Website):
     """The same website on this machine, without TLS."""
 
-    def answer(self, action: Fetch | Post | Connect) -> object:
+    def answer(self, action: Fetch | Post | Put | Connect) -> object:
         url = {"http://127.0.0.1:8000/tctoken": TC_TOKEN_URL, "http://127.0.0.1:8000/paos": PAOS}.get(action.url)
         answer = super().answer(replace(action, url=url or action.url))
         return replace(answer, tls_certificate=None) if isinstance(answer, Fetched) else None
@@ -353,7 +353,7 @@ class _Backend(Website):
     sealed: bytes = b""
     status = 204
 
-    def answer(self, action: Fetch | Post | Connect) -> object:
+    def answer(self, action: Fetch | Post | Put | Connect) -> object:
         if isinstance(action, Post) and action.url == f"{ORIGIN}/auth/eid/session/{WIDGET}/sealed":
             self.sealed = action.body
             assert action.headers == {"content-type": "application/json"}

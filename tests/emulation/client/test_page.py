@@ -1,12 +1,15 @@
 """What the emulated phone serves, and to whom."""
 
+import re
 from collections.abc import AsyncIterator
+from importlib.resources import files
 
 import httpx2
 import pytest
 
 from tests.emulation.client.phone_page import ORIGIN, Page, client_of, page_of
 from tests.emulation.client.scripted import LINK, TC_TOKEN_URL, phone
+from useid_middleware.emulation.client.page import AUTHENTICATOR, PAGE, find_asset, find_page
 
 
 @pytest.fixture
@@ -32,11 +35,41 @@ async def test_the_page_has_a_policy_that_lets_no_string_become_code(page: Page)
     assert response.headers["referrer-policy"] == "no-referrer"
 
 
-@pytest.mark.parametrize("name", ["phone.js", "screens.js", "texts.js", "phone.css", "cards.css"])
+@pytest.mark.parametrize(
+    "name",
+    ["phone.js", "screens.js", "texts.js", "phone.css", "cards.css", "authenticator.js", "authenticator-texts.js"],
+)
 async def test_the_pages_parts_are_served(page: Page, name: str) -> None:
     response = await page.http.get(f"/{name}")
     assert response.status_code == 200
     assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_window_for_passkeys_has_the_pages_policy_and_no_other_address(page: Page) -> None:
+    response = await page.http.get("/authenticator")
+    assert response.status_code == 200
+    for name in ("content-type", "content-security-policy", "referrer-policy", "x-content-type-options"):
+        assert response.headers[name] == (await page.http.get("/")).headers[name]
+    assert (await page.http.get("/authenticator.html")).status_code == 404
+
+
+def test_every_file_is_served_and_every_reference_is_to_one_of_them() -> None:
+    names = {path.name for path in files("useid_middleware.emulation.client").joinpath("static").iterdir()}
+    assets = {name: find_page(name) if name == AUTHENTICATOR else find_asset(name) for name in names}
+    assert {asset.status for asset in assets.values() if asset} == {200}
+    referenced = {
+        name
+        for asset in assets.values()
+        if asset
+        for name in re.findall(r'(?:from "\./|href="|src=")([^"]+)"', asset.body.decode())
+    }
+    assert referenced == names - {PAGE, AUTHENTICATOR}
+
+
+@pytest.mark.parametrize("name", [PAGE, AUTHENTICATOR])
+def test_the_pages_have_neither_inline_script_nor_inline_style(name: str) -> None:
+    page = find_page(name).body.decode()
+    assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page) == []
 
 
 @pytest.mark.parametrize("path", ["/app.py", "/../app.py", "/static/phone.js", "/nothing", "/dialogues/"])

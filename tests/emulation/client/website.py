@@ -22,16 +22,19 @@ from useid_middleware.emulation.client.actions import (
     Action,
     Authentication,
     Connect,
+    CreateCredential,
     Fetch,
     Fetched,
     Flow,
     PasswordRequest,
     Post,
+    Put,
     Transmit,
     Unreachable,
 )
 from useid_middleware.emulation.client.driver import Card
 from useid_middleware.emulation.client.flow import Outcome, authenticate
+from useid_middleware.emulation.client.passkeys import MemoryCredentials, Passkeys
 from useid_middleware.emulation.client.session import Circumstances
 from useid_middleware.emulation.paos import CONTENT_TYPE, Envelope, decode, encode
 from useid_middleware.emulation.server.core import DRAWN_SIZE, advance
@@ -63,6 +66,8 @@ class Person:
         default_factory=lambda: {PasswordId.PIN: ["123456"], PasswordId.CAN: ["500540"]}
     )
     agrees: bool = True
+    makes_passkeys: bool = True
+    passkeys_asked: list[CreateCredential] = field(default_factory=list)
     asked: list[PasswordRequest] = field(default_factory=list)
     shown: Authentication | None = None
 
@@ -75,6 +80,10 @@ class Person:
         self.asked.append(request)
         left = self.passwords.get(request.password, [])
         return left.pop(0) if left else None
+
+    def confirm_passkey(self, request: CreateCredential) -> bool:
+        self.passkeys_asked.append(request)
+        return self.makes_passkeys
 
 
 @dataclass
@@ -106,7 +115,7 @@ class Website:
         """What the server has learned."""
         return self.session.result
 
-    def answer(self, action: Fetch | Post | Connect) -> object:
+    def answer(self, action: Fetch | Post | Put | Connect) -> object:
         self.visited.append(action.url)
         certificate = self._certificate(action.url)
         if isinstance(action, Connect):
@@ -156,20 +165,26 @@ def circumstances(
     )
 
 
+def authenticator() -> Passkeys:
+    """One without passkeys yet."""
+    return Passkeys(MemoryCredentials(), random=stream("passkeys"), clock=NOW.timestamp)
+
+
 def drive(
     flow: Flow[Outcome],
     website: Website,
     *,
     person: Person | None = None,
     card: Card | None = None,
+    passkeys: Passkeys | None = None,
 ) -> Outcome:
     """Run a flow to its end."""
-    someone, held = person or Person(), card or card_of()
+    someone, held, maker = person or Person(), card or card_of(), passkeys or authenticator()
     try:
         action = next(flow)
         while True:
             try:
-                answer = _perform(action, website, someone, held)
+                answer = _perform(action, website, someone, held, maker)
             except Exception as error:
                 action = flow.throw(error)
             else:
@@ -179,7 +194,7 @@ def drive(
         return outcome
 
 
-def _perform(action: Action, website: Website, person: Person, card: Card) -> object:
+def _perform(action: Action, website: Website, person: Person, card: Card, passkeys: Passkeys) -> object:
     match action:
         case Transmit():
             return card.transmit(action.apdu)
@@ -187,6 +202,8 @@ def _perform(action: Action, website: Website, person: Person, card: Card) -> ob
             return person.confirm(action)
         case PasswordRequest():
             return person.enter_password(action)
+        case CreateCredential():
+            return passkeys.create(action) if person.confirm_passkey(action) else None
         case _:
             return website.answer(action)
 

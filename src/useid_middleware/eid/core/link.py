@@ -4,8 +4,10 @@
 
     eid://127.0.0.1:24727/eID-Client?tcTokenURL=…
     eid://127.0.0.1:24727/eID-Client?tcTokenURL=…&widgetSessionId=…&server=…#widgetSessionSecret=…
+    eid://127.0.0.1:24727/eID-Client?tcTokenURL=…&widgetSessionId=…&server=…#widgetPublicKey=…
 
-Of the second, the widget alone adds the fragment: no server ever sees the secret.
+Of the second and the third, the widget alone adds the fragment: no server ever sees the secret, nor has a word in
+which key the client seals for. With the third the login is bound by WebAuthn as well.
 """
 
 from dataclasses import dataclass, field
@@ -17,18 +19,29 @@ from ...errors import RequestError
 from .tctoken import CLIENT, LOOPBACK_CLIENT, client_url
 
 SECRET_SIZE: Final = 32
+PUBLIC_KEY_SIZE: Final = 32
 _SECRET: Final = "widgetSessionSecret="
+_PUBLIC_KEY: Final = "widgetPublicKey="
 _MAX_LENGTH: Final = 2000
 _STARTS: Final = (CLIENT, LOOPBACK_CLIENT, "http://localhost:24727/eID-Client")
 
 
 @dataclass(frozen=True, slots=True)
 class Widget:
-    """The widget that waits: its session, its backend (origin and prefix), and the secret of the refresh address."""
+    """The widget that waits: its session, its backend (origin and prefix), and what the refresh address is sealed with.
+
+    That is either the secret that client and widget share, or the widget's public key (X25519).
+    """
 
     session_id: str
     server: str
-    secret: bytes = field(repr=False)
+    secret: bytes = field(default=b"", repr=False)
+    public_key: bytes = b""
+
+    def __post_init__(self) -> None:
+        """A widget has one of the two."""
+        if bool(self.secret) is bool(self.public_key):
+            raise ValueError("widget: expected a secret or a public key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,7 @@ class ClientLink:
 
 
 def build_widget_link(*, tc_token_url: str, session_id: str, server: str) -> str:
-    """The link of the integrated mode, without the fragment."""
+    """The link for a client that knows the widget, without the fragment."""
     return f"{client_url(tc_token_url)}&widgetSessionId={session_id}&server={quote(server, safe='')}"
 
 
@@ -66,13 +79,19 @@ def parse_link(link: str) -> ClientLink:
         raise _malformed("widgetSessionId of 16 bytes of base64url")
     if not _is_web_address(server):
         raise _malformed("server as a web address")
+    return ClientLink(members["tcTokenURL"], _read_fragment(fragment, session_id=session_id, server=server))
+
+
+def _read_fragment(fragment: str, *, session_id: str, server: str) -> Widget:
     try:
-        if not fragment.startswith(_SECRET):
-            raise DecodeError
-        secret = un_b64url(fragment.removeprefix(_SECRET), SECRET_SIZE)
+        if fragment.startswith(_SECRET):
+            return Widget(session_id, server, secret=un_b64url(fragment.removeprefix(_SECRET), SECRET_SIZE))
+        if fragment.startswith(_PUBLIC_KEY):
+            public_key = un_b64url(fragment.removeprefix(_PUBLIC_KEY), PUBLIC_KEY_SIZE)
+            return Widget(session_id, server, public_key=public_key)
     except DecodeError:
-        raise _malformed(f"widgetSessionSecret of {SECRET_SIZE} bytes of base64url in the fragment") from None
-    return ClientLink(members["tcTokenURL"], Widget(session_id, server, secret))
+        pass
+    raise _malformed(f"in the fragment widgetSessionSecret or widgetPublicKey of {SECRET_SIZE} bytes of base64url")
 
 
 def _is_web_address(text: str) -> bool:

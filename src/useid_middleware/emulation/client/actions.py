@@ -53,6 +53,15 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class Put:
+    """PUT. The answer is :class:`Fetched`."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Connect:
     """A connection without a request. The answer is the server's TLS certificate in DER, ``None`` without TLS."""
 
@@ -105,7 +114,23 @@ class PasswordRequest:
     is_repeated: bool = False
 
 
-Action: TypeAlias = Fetch | Post | Connect | Transmit | Authentication | PasswordRequest
+@dataclass(frozen=True, slots=True)
+class CreateCredential:
+    """A passkey that a server wants this device to make, once its owner has agreed and proved to be the owner.
+
+    ``options`` is a ``PublicKeyCredentialCreationOptionsJSON``, ``origin`` the server's; ``rp_id`` and ``account`` are
+    out of the options, for the person to see.
+
+    Answered with a ``RegistrationResponseJSON`` when the passkey is kept; ``None`` cancels.
+    """
+
+    options: Mapping[str, Any] = field(repr=False)
+    origin: str
+    rp_id: str
+    account: str
+
+
+Action: TypeAlias = Fetch | Post | Put | Connect | Transmit | Authentication | PasswordRequest | CreateCredential
 
 #: A part of the flow, which returns what it learned.
 Flow: TypeAlias = Generator[Action, Any, T]

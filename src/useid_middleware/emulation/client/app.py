@@ -1,4 +1,4 @@
-"""The emulated phone with an eID client and a purse of emulated cards, as an ASGI app: a page and its JSON interface.
+"""The emulated phone with an eID client and a purse of emulated cards, as an ASGI app: pages and their JSON interface.
 
 It holds cards and passwords of people who do not exist, and goes wherever a link leads: it is for development, answers
 on loopback hosts alone, and takes orders from its own page alone. Links for a client on this computer
@@ -7,6 +7,7 @@ on loopback hosts alone, and takes orders from its own page alone. Links for a c
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -24,11 +25,13 @@ from ...http.routing import Router, not_found
 from ..card.faults import FAULTS
 from ..card.session import Random
 from ..pki import PKI
-from .dialogue import View
 from .dialogues import Client, Dialogues
 from .network_client import NetworkClient
 from .page import find_asset
-from .wallet import CardFacts, Wallet
+from .passkey_routes import PasskeyRoutes
+from .passkeys import MemoryCredentials, Passkeys
+from .views import card_json, view_json
+from .wallet import Wallet
 
 #: Seconds that a question for news may wait.
 PATIENCE: Final = 20.0
@@ -47,10 +50,11 @@ class StartBody:
 
 @dataclass(frozen=True, slots=True)
 class AnswerBody:
-    """One of the three."""
+    """One of the four."""
 
     granted: list[str] | None = None
     password: str | None = None
+    makePasskey: bool = False
     cancel: bool = False
 
 
@@ -73,10 +77,12 @@ class EIDPhone:
         app_url: str = "",
         random: Random = secrets.token_bytes,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        clock: Callable[[], float] = time.time,
         patience: float = PATIENCE,
     ) -> None:
         self.wallet = Wallet(pki, today=today, random=random)
-        usual = NetworkClient(pki.trust_points, today=today, random=random)
+        self.passkeys = Passkeys(MemoryCredentials(), random=random, clock=clock)
+        usual = NetworkClient(pki.trust_points, authenticator=self.passkeys, today=today, random=random)
         self.dialogues = Dialogues(client or usual, random=random)
         self._app_url = app_url
         self._patience = patience
@@ -91,6 +97,7 @@ class EIDPhone:
                 "POST /dialogues/{id}": self._hear,
             }
         )
+        self._router.add(PasskeyRoutes(self.passkeys).routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: HTTP, and the handshake of lifespan."""
@@ -148,7 +155,7 @@ class EIDPhone:
 
     async def _show_cards(self, request: Request) -> Response:
         faults = [{"name": name, "about": fault.about} for name, fault in FAULTS.items()]
-        return json_response({"cards": [_card(facts) for facts in self.wallet.cards()], "faults": faults})
+        return json_response({"cards": [card_json(facts) for facts in self.wallet.cards()], "faults": faults})
 
     async def _renew_card(self, request: Request) -> Response:
         self.wallet.renew(request.params["name"])
@@ -168,27 +175,29 @@ class EIDPhone:
         except UseIDError:
             self.wallet.put_back(card)
             raise
-        return json_response({"id": dialogue_id, **_view(self.dialogues.find(dialogue_id).view)}, status=201)
+        return json_response({"id": dialogue_id, **view_json(self.dialogues.find(dialogue_id).view)}, status=201)
 
     async def _tell(self, request: Request) -> Response:
         dialogue = self.dialogues.find(request.params["id"])
         after = request.query("after") or "0"
         if not (after.isascii() and after.isdigit() and len(after) < 10):
             raise malformed("after", "a version")
-        return json_response(_view(await dialogue.news(int(after), patience=self._patience)))
+        return json_response(view_json(await dialogue.news(int(after), patience=self._patience)))
 
     async def _hear(self, request: Request) -> Response:
         dialogue = self.dialogues.find(request.params["id"])
         body = await request.json(_answer)
-        if (body.granted is not None) + (body.password is not None) + body.cancel != 1:
-            raise RequestError("malformed_request", "body: expected one of granted, password, cancel")
+        if (body.granted is not None) + (body.password is not None) + body.makePasskey + body.cancel != 1:
+            raise RequestError("malformed_request", "body: expected one of granted, password, makePasskey, cancel")
         if body.granted is not None:
             dialogue.grant(frozenset(body.granted))
         elif body.password is not None:
             dialogue.enter(body.password)
+        elif body.makePasskey:
+            dialogue.make_passkey()
         else:
             dialogue.give_up()
-        return json_response(_view(dialogue.view))
+        return json_response(view_json(dialogue.view))
 
 
 def _status() -> bytes:
@@ -203,52 +212,3 @@ def _status() -> bytes:
         "Specification-Version": "1.4",
     }
     return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()
-
-
-def _card(facts: CardFacts) -> dict[str, object]:
-    return {
-        "name": facts.name,
-        "title": facts.title,
-        "holder": facts.holder,
-        "expiry": facts.expiry,
-        "pin": facts.pin,
-        "can": facts.can,
-        "puk": facts.puk,
-        "status": facts.status,
-    }
-
-
-def _view(view: View) -> dict[str, object]:
-    shown: dict[str, object] = {"stage": view.stage, "version": view.version, "commands": view.commands}
-    if (request := view.request) is not None:
-        shown["request"] = {
-            "subjectName": request.subject_name,
-            "subjectUrl": request.subject_url,
-            "issuerName": request.issuer_name,
-            "issuerUrl": request.issuer_url,
-            "validFrom": request.valid_from,
-            "validTo": request.valid_to,
-            "termsOfUsage": request.terms_of_usage,
-            "required": request.required,
-            "optional": request.optional,
-            "bornBy": request.born_by,
-            "age": request.age,
-            "communityId": request.community_id,
-            "transactionInfo": request.transaction_info,
-        }
-    if (question := view.question) is not None:
-        shown["question"] = {
-            "kind": question.password.name.lower(),
-            "digits": question.digits,
-            "triesLeft": question.tries_left,
-            "isRepeated": question.is_repeated,
-        }
-    if (outcome := view.outcome) is not None:
-        shown["outcome"] = {
-            "address": outcome.address,
-            "isSealed": outcome.is_sealed,
-            "code": outcome.code,
-            "minor": outcome.minor,
-            "message": outcome.message,
-        }
-    return shown

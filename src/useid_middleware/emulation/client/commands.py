@@ -19,13 +19,17 @@ from ..card.issuing import issue_card
 from ..card.library import DEFAULT, personality_of
 from ..card.state_file import read_state, write_state
 from ..phone.core import shown
+from ..phone.keys import KeyFile
 from ..pki import PKI
 from ..pki_files import read_pki
 from .driver import Network, run_flow
 from .flow import Outcome, open_link
+from .passkeys import Passkeys
 from .session import Circumstances
 from .terminal import TerminalPerson, ask_on_terminal
 
+#: Where passkeys are, below the PKI's folder.
+_HOME: Final = "phone"
 _NOTICE: Final = "emulated eID client and card, for development and test: proves nothing about anybody"
 
 
@@ -48,6 +52,12 @@ def add_commands(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
         help="the test PKI that issues the card and that the client trusts (default: %(default)s)",
     )
     command.add_argument("--state", metavar="FILE", type=Path, help="where tries and PIN outlive this program")
+    command.add_argument(
+        "--home",
+        metavar="DIR",
+        type=Path,
+        help="where passkeys of bound logins are kept, as useid phone keeps them (default: phone in the PKI's folder)",
+    )
     command.add_argument("--fault", metavar="NAME", help="the card misbehaves in this way (useid card --list)")
     command.add_argument(
         "--deny", metavar="RIGHT", action="append", default=[], help="take an optional right away, such as read_dg7"
@@ -77,14 +87,16 @@ def _run(options: Namespace) -> int:
         user_agent=f"useid-eid-client/{version('useid-middleware')}",
         allow_loopback_http=True,
     )
+    keys = KeyFile(options.home or options.pki / _HOME)
+    passkeys = Passkeys(keys, random=token_bytes, clock=time.time)
     try:
         with Network() as network:
             flow = open_link(options.link, circumstances)
-            outcome = run_flow(flow, network=network, card=_Reader(card), person=person)
+            outcome = run_flow(flow, network=network, card=_Reader(card), person=person, authenticator=passkeys)
     finally:
         if options.state is not None:
             write_state(options.state, card.state)
-    _report(outcome, person, as_json=options.as_json)
+    _report(outcome, person, keys, as_json=options.as_json)
     return 0 if outcome.is_ok else 1
 
 
@@ -118,12 +130,13 @@ def _rights(names: list[str]) -> frozenset[str]:
     return wanted
 
 
-def _report(outcome: Outcome, person: TerminalPerson, *, as_json: bool) -> None:
+def _report(outcome: Outcome, person: TerminalPerson, keys: KeyFile, *, as_json: bool) -> None:
     if as_json:
         request = person.request
         facts = {
             "address": outcome.address,
             "isSealed": outcome.is_sealed,
+            "isBound": outcome.is_bound,
             "resultMajor": outcome.major,
             "resultMinor": outcome.minor,
             "message": outcome.message,
@@ -137,7 +150,10 @@ def _report(outcome: Outcome, person: TerminalPerson, *, as_json: bool) -> None:
         return
     if not outcome.is_ok:
         _say(f"{outcome.code}: {shown(outcome.message)} ({shown(outcome.minor)})")
-    if outcome.is_sealed:
+    if outcome.is_bound:
+        _say(f"made a passkey, kept in {keys.path}; the browser that shows the code asks for it now")
+        _say(f"where it cannot reach a phone: useid phone sign --home {keys.home} --origin ORIGIN")
+    elif outcome.is_sealed:
         _say("done; the browser that shows the code goes on")
     elif outcome.address:
         _say("the browser goes on at")

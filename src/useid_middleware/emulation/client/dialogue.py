@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ...errors import StateError, malformed
 from ..card.faults import CardLost
-from .actions import Authentication, PasswordRequest
+from .actions import Authentication, CreateCredential, PasswordRequest
 from .flow import Outcome
 from .wallet import AnyCard
 
@@ -26,6 +26,8 @@ class Stage(StrEnum):
     CONFIRM = "confirm"
     PASSWORD = "password"
     READING = "reading"
+    PASSKEY = "passkey"
+    BINDING = "binding"
     DONE = "done"
     FAILED = "failed"
 
@@ -38,6 +40,8 @@ class Step(StrEnum):
     ASK_PASSWORD = "ask_password"
     ENTER_PASSWORD = "enter_password"
     TRANSMIT = "transmit"
+    ASK_PASSKEY = "ask_passkey"
+    MAKE_PASSKEY = "make_passkey"
     GIVE_UP = "give_up"
     SUCCEED = "succeed"
     FAIL = "fail"
@@ -58,6 +62,13 @@ TRANSITIONS: Final[Mapping[tuple[Stage, Step], Stage]] = {
     (Stage.READING, Step.FAIL): Stage.FAILED,
     (Stage.PASSWORD, Step.ENTER_PASSWORD): Stage.READING,
     (Stage.PASSWORD, Step.GIVE_UP): Stage.READING,
+    # A bound login: the card has been read, and the browser that waits will ask for a passkey of this phone.
+    (Stage.READING, Step.ASK_PASSKEY): Stage.PASSKEY,
+    (Stage.PASSKEY, Step.MAKE_PASSKEY): Stage.BINDING,
+    (Stage.PASSKEY, Step.GIVE_UP): Stage.BINDING,
+    (Stage.BINDING, Step.GIVE_UP): Stage.BINDING,
+    (Stage.BINDING, Step.SUCCEED): Stage.DONE,
+    (Stage.BINDING, Step.FAIL): Stage.FAILED,
 }
 
 
@@ -69,6 +80,7 @@ class View:
     version: int = 1
     request: Authentication | None = None
     question: PasswordRequest | None = None
+    passkey: CreateCredential | None = None
     #: So many commands has the card answered.
     commands: int = 0
     outcome: Outcome | None = None
@@ -101,6 +113,7 @@ class Dialogue:
         self._view = View()
         self._granted: frozenset[str] | None = None
         self._password: str | None = None
+        self._makes_passkey = False
         self._given_up = False
         self._listeners: set[Callable[[], None]] = set()
 
@@ -122,6 +135,14 @@ class Dialogue:
                 self._wait(lambda: self._password is not None)
             password, self._password = self._password, None
             return password
+
+    def confirm_passkey(self, request: CreateCredential) -> bool:
+        """Whether the person wants the passkey to be made; not if they give up."""
+        with self._news:
+            if not self._given_up:
+                self._step(Step.ASK_PASSKEY, passkey=request)
+                self._wait(lambda: self._makes_passkey)
+            return self._makes_passkey
 
     def transmit(self, apdu: bytes) -> bytes:
         """The card's answer to a command; ``CardLost`` once the person has given up: the card is taken away."""
@@ -162,6 +183,13 @@ class Dialogue:
             if not (password.isascii() and password.isdigit()) or len(password) != digits:
                 raise malformed("password", f"{digits} digits")
             self._password = password
+            self._tell(after)
+
+    def make_passkey(self) -> None:
+        """The person agrees to the passkey, and is who owns this phone."""
+        with self._news:
+            after = advance(self._view, Step.MAKE_PASSKEY)
+            self._makes_passkey = True
             self._tell(after)
 
     def give_up(self) -> None:

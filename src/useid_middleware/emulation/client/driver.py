@@ -8,20 +8,23 @@ import ssl
 import time
 from socket import create_connection
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import httpx2
 
+from ...errors import RequestError
 from .actions import (
     Action,
     Authentication,
     Connect,
+    CreateCredential,
     Fetch,
     Fetched,
     Flow,
     PasswordRequest,
     Post,
+    Put,
     T,
     Transmit,
     Unreachable,
@@ -51,6 +54,18 @@ class Person(Protocol):
 
     def enter_password(self, request: PasswordRequest) -> str | None:
         """The digits of a password."""
+        ...
+
+    def confirm_passkey(self, request: CreateCredential) -> bool:
+        """Whether the passkey is to be made; a yes has proved that it is the owner who says so."""
+        ...
+
+
+class Authenticator(Protocol):
+    """What makes and keeps the passkeys of this device."""
+
+    def create(self, request: CreateCredential) -> dict[str, Any]:
+        """A ``RegistrationResponseJSON``; ``AuthenticatorError``."""
         ...
 
 
@@ -87,9 +102,11 @@ class Network:
 
     def post(self, action: Post) -> Fetched:
         """POST; :class:`Unreachable`."""
-        return self._send(
-            self._client.build_request("POST", action.url, headers=dict(action.headers), content=action.body)
-        )
+        return self._write("POST", action)
+
+    def put(self, action: Put) -> Fetched:
+        """PUT; :class:`Unreachable`."""
+        return self._write("PUT", action)
 
     def connect(self, action: Connect) -> bytes | None:
         """The server's TLS certificate, without a request; :class:`Unreachable`."""
@@ -105,6 +122,11 @@ class Network:
                 return secured.getpeercert(binary_form=True)
         except (OSError, ValueError) as error:
             raise Unreachable(f"the server cannot be reached ({type(error).__name__})") from None
+
+    def _write(self, method: str, action: Post | Put) -> Fetched:
+        return self._send(
+            self._client.build_request(method, action.url, headers=dict(action.headers), content=action.body)
+        )
 
     def _send(self, request: httpx2.Request) -> Fetched:
         deadline = time.monotonic() + CALL_TIMEOUT
@@ -129,13 +151,18 @@ class Network:
             raise Unreachable(f"the server cannot be reached ({type(error).__name__})") from None
 
 
-def run_flow(flow: Flow[T], *, network: Network, card: Card, person: Person) -> T:
-    """Drive a flow to its end and return its result. What the card and the person raise goes into the flow."""
+def run_flow(
+    flow: Flow[T], *, network: Network, card: Card, person: Person, authenticator: Authenticator | None = None
+) -> T:
+    """Drive a flow to its end and return its result. What the card and the person raise goes into the flow.
+
+    Without an ``authenticator`` this device makes no passkeys: ``authenticator_missing`` goes into the flow.
+    """
     try:
         action = next(flow)
         while True:
             try:
-                answer = _perform(action, network=network, card=card, person=person)
+                answer = _perform(action, network=network, card=card, person=person, authenticator=authenticator)
             except Exception as error:
                 action = flow.throw(error)
             else:
@@ -147,12 +174,16 @@ def run_flow(flow: Flow[T], *, network: Network, card: Card, person: Person) -> 
         flow.close()
 
 
-def _perform(action: Action, *, network: Network, card: Card, person: Person) -> object:
+def _perform(
+    action: Action, *, network: Network, card: Card, person: Person, authenticator: Authenticator | None
+) -> object:
     match action:
         case Fetch():
             return network.fetch(action)
         case Post():
             return network.post(action)
+        case Put():
+            return network.put(action)
         case Connect():
             return network.connect(action)
         case Transmit():
@@ -161,6 +192,10 @@ def _perform(action: Action, *, network: Network, card: Card, person: Person) ->
             return person.confirm(action)
         case PasswordRequest():
             return person.enter_password(action)
+        case CreateCredential():
+            if authenticator is None:
+                raise RequestError("authenticator_missing", "this device makes no passkeys")
+            return authenticator.create(action) if person.confirm_passkey(action) else None
 
 
 def _read(response: httpx2.Response, *, deadline: float) -> bytes:

@@ -1,8 +1,8 @@
 """An authentication from the link to the browser's next address: a dialogue with network, card and person.
 
 TR-03124-1 §2.3 to §2.5 says where the client goes and where the browser goes on; ``session`` has the part with the eID
-server. Nothing that a server, a card or a person does raises: everything ends in an :class:`Outcome`.
-Emulation: for development and test.
+server, ``binding`` the end of a login that WebAuthn binds. Nothing that a server, a card or a person does raises:
+everything ends in an :class:`Outcome`. Emulation: for development and test.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from ...eid.core.tctoken import TCToken
 from ...errors import UseIDError
 from .actions import Connect, Fetch, Fetched, Flow, Post, Unreachable
 from .addresses import MAX_REDIRECTS, REDIRECTS, check_address, next_address, same_origin, with_failure, with_success
+from .binding import bind
 from .checks import check_server, check_token
 from .failure import Failure, failure_of, no_channel, refused_by_server
 from .session import Circumstances, Session
@@ -29,7 +30,8 @@ class Outcome:
     """How it ended. The browser goes on at ``address``; empty: nobody said where.
 
     ``major`` and ``minor`` are URIs of TR-03112-1 §4.2; ``code`` is for programs, empty for success. Where
-    ``is_sealed``, the address went to the widget that waits, and the browser on this device stays where it is.
+    ``is_sealed``, the address went to the widget that waits, and the browser on this device stays where it is; where
+    ``is_bound``, that browser asks for this device's passkey before it can open the address.
     """
 
     address: str
@@ -38,6 +40,7 @@ class Outcome:
     message: str = ""
     code: str = ""
     is_sealed: bool = False
+    is_bound: bool = False
 
     @property
     def is_ok(self) -> bool:
@@ -50,27 +53,35 @@ def open_link(link: str, circumstances: Circumstances) -> Flow[Outcome]:
     if link.startswith(("https://", "http://")) and "?tcTokenURL=" not in link:
         return (yield from authenticate(link, circumstances))
     asked = parse_link(link)
-    outcome = yield from authenticate(asked.tc_token_url, circumstances)
+    outcome, token = yield from _attempt(asked.tc_token_url, circumstances)
     if asked.widget is None or not outcome.is_ok:
         return outcome
     try:
-        return (yield from _hand_over(outcome, asked.widget, circumstances))
+        return (yield from _hand_over(outcome.address, token, asked.widget, circumstances))
+    except Failure as failure:
+        return _failed("", failure)
     except UseIDError as error:
         return _failed("", Failure(error.code, error.message, minor=ClientMinor.COMMUNICATION_ERROR))
 
 
 def authenticate(tc_token_url: str, circumstances: Circumstances) -> Flow[Outcome]:
     """Fetch the tcToken, authenticate at its eID server, and find out where the browser goes on."""
+    outcome, _ = yield from _attempt(tc_token_url, circumstances)
+    return outcome
+
+
+def _attempt(tc_token_url: str, circumstances: Circumstances) -> Flow[tuple[Outcome, TCToken]]:
+    """The same, and the tcToken; an empty one where there is none."""
     certificates: list[bytes] = []
     try:
         token = yield from _fetch_token(tc_token_url, circumstances, certificates)
     except Unreachable as error:
-        return _failed("", no_channel(error.message))
+        return _failed("", no_channel(error.message)), TCToken()
     except Failure as failure:
-        return _failed("", failure)
+        return _failed("", failure), TCToken()
     if token.is_error:
         refused = Failure("session_refused", "the eService has no session", minor=ClientMinor.COMMUNICATION_ERROR)
-        return _failed(token.communication_error_address, refused)
+        return _failed(token.communication_error_address, refused), token
     session = Session(token, circumstances, tc_token_url=tc_token_url, tls_certificates=certificates)
     try:
         result = yield from session.run()
@@ -82,8 +93,8 @@ def authenticate(tc_token_url: str, circumstances: Circumstances) -> Flow[Outcom
     except UseIDError as error:
         # Nobody may learn of a success at an address that is not the eService's.
         lost = Failure(error.code, error.message, minor=ClientMinor.COMMUNICATION_ERROR)
-        return _failed(token.communication_error_address, lost)
-    return Outcome(with_success(address)) if ended is None else _failed(address, ended)
+        return _failed(token.communication_error_address, lost), token
+    return (Outcome(with_success(address)) if ended is None else _failed(address, ended)), token
 
 
 def _fetch_token(url: str, circumstances: Circumstances, certificates: list[bytes]) -> Flow[TCToken]:
@@ -124,11 +135,15 @@ def _refresh_address(token: TCToken, session: Session, circumstances: Circumstan
     )
 
 
-def _hand_over(outcome: Outcome, widget: Widget, circumstances: Circumstances) -> Flow[Outcome]:
-    """The integrated mode: the address goes to the widget's backend, which cannot read it."""
-    check_address(widget.server, allow_loopback_http=circumstances.allow_loopback_http)
+def _hand_over(address: str, token: TCToken, widget: Widget, circumstances: Circumstances) -> Flow[Outcome]:
+    """The address goes sealed to the widget's backend, which cannot read it; with a passkey if the link has a key."""
+    is_plain_ok = circumstances.allow_loopback_http
+    if widget.public_key:
+        yield from bind(address, widget, token.webauthn_server, allow_loopback_http=is_plain_ok)
+        return Outcome("", is_sealed=True, is_bound=True)
+    check_address(widget.server, allow_loopback_http=is_plain_ok)
     nonce = circumstances.random(NONCE_SIZE)
-    sealed = seal_refresh_url(outcome.address, secret=widget.secret, session_id=widget.session_id, nonce=nonce)
+    sealed = seal_refresh_url(address, secret=widget.secret, session_id=widget.session_id, nonce=nonce)
     answer: Fetched = yield Post(
         f"{widget.server.rstrip('/')}/eid/session/{widget.session_id}/sealed",
         {"content-type": "application/json"},

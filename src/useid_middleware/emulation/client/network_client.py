@@ -7,7 +7,7 @@ from importlib.metadata import version
 from ...eac.certificate_chain import Verified
 from ..card.session import Random
 from .dialogue import Dialogue
-from .driver import Network, run_flow
+from .driver import Authenticator, Network, run_flow
 from .flow import Outcome, open_link
 from .session import Circumstances
 
@@ -15,8 +15,16 @@ from .session import Circumstances
 class NetworkClient:
     """Does what a link asks for. ``trusted`` are the CVCA certificates that terminals may come from."""
 
-    def __init__(self, trusted: Collection[Verified], *, today: Callable[[], date], random: Random) -> None:
+    def __init__(
+        self,
+        trusted: Collection[Verified],
+        *,
+        authenticator: Authenticator,
+        today: Callable[[], date],
+        random: Random,
+    ) -> None:
         self._trusted = trusted
+        self._authenticator = authenticator
         self._today = today
         self._random = random
 
@@ -30,4 +38,10 @@ class NetworkClient:
             allow_loopback_http=True,
         )
         with Network() as network:
-            return run_flow(open_link(link, circumstances), network=network, card=dialogue, person=dialogue)
+            return run_flow(
+                open_link(link, circumstances),
+                network=network,
+                card=dialogue,
+                person=dialogue,
+                authenticator=self._authenticator,
+            )

@@ -7,7 +7,7 @@ from typing import Final
 
 from ...eac.keys import PasswordId
 from ..phone.core import shown
-from .actions import Authentication, PasswordRequest
+from .actions import Authentication, CreateCredential, PasswordRequest
 
 _NAMES: Final = {PasswordId.PIN: "PIN", PasswordId.CAN: "CAN", PasswordId.PUK: "PUK"}
 
@@ -58,6 +58,12 @@ class TerminalPerson:
         except EOFError:
             self.say(f"{name}: not given (--{name.lower()})")
             return None
+
+    def confirm_passkey(self, request: CreateCredential) -> bool:
+        """Show for which site and account. Who may read the file that it is kept in counts as the owner."""
+        self.say("the other device will ask this one for a passkey, so that it is certain that both are with you")
+        self.say(f"  passkey of {shown(request.rp_id)}, account {shown(request.account)}")
+        return self.agrees or self._is_yes("Make it? [y/N] ")
 
     def _is_yes(self, question: str) -> bool:
         try:

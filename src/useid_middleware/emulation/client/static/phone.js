@@ -97,7 +97,7 @@ async function watch(ours) {
   }
 }
 
-function react(ours, { stage, request, question, commands, outcome }) {
+function react(ours, { stage, request, question, commands, passkey, outcome }) {
   ours.question = question ? { ...question, isEnough: request.required.includes("CAN_ALLOWED") } : null;
   if (stage === "confirm") {
     screens.showRequest(request);
@@ -107,9 +107,13 @@ function react(ours, { stage, request, question, commands, outcome }) {
     screens.showPassword(ours.question);
   } else if (stage === "reading" && ours.isHeld) {
     screens.showReading(commands);
+  } else if (stage === "passkey") {
+    screens.showPasskey(passkey);
+  } else if (stage === "binding") {
+    screens.show("binding");
   } else if (outcome) {
     dialogue = null;
-    screens.showOutcome(outcome);
+    screens.showOutcome(outcome, { isRead: Boolean(passkey) });
     // As a phone does it: the browser goes on by itself. After a failure there is something to read first.
     if (!outcome.code && !outcome.isSealed) location.assign(outcome.address);
   }
@@ -147,6 +151,7 @@ element("hold").addEventListener("click", () => {
   dialogue.isHeld = true;
   screens.showPassword(dialogue.question);
 });
+element("make-passkey").addEventListener("click", () => answer({ makePasskey: true }));
 element("card").addEventListener("change", choose);
 element("fault").addEventListener("change", ({ target }) => {
   element("fault-about").textContent = faults.find(({ name }) => name === target.value)?.about ?? "";

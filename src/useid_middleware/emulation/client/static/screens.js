@@ -156,10 +156,17 @@ export function showReading(commands) {
   element("commands").textContent = fill(texts.readingCount, { count: commands });
 }
 
-/** How it ended, and where it goes on. */
-export function showOutcome({ code, message, address, isSealed }) {
-  const outcome = code ? (code === "cancelled" ? "cancelled" : "failed") : isSealed ? "sealed" : "done";
-  element("ended-glyph").className = `glyph glyph-${{ sealed: "done", cancelled: "stop", failed: "fail" }[outcome] ?? "done"}`;
+/** Ask whether a passkey is to be made, for this site and account. */
+export function showPasskey({ site, account }) {
+  element("passkey-site").textContent = shown(site);
+  element("passkey-account").textContent = shown(account);
+  show("passkey");
+}
+
+/** How it ended, and where it goes on. `isRead`: the card had been read before. */
+export function showOutcome({ code, message, address, isSealed, isBound }, { isRead = false } = {}) {
+  const outcome = nameOf({ code, isSealed, isBound, isRead });
+  element("ended-glyph").className = `glyph glyph-${{ cancelled: "stop", dropped: "stop", failed: "fail" }[outcome] ?? "done"}`;
   element("ended-title").textContent = texts[`${outcome}Title`];
   element("ended-text").textContent = outcome === "failed" ? (texts.errors[code] ?? texts.errors.other) : texts[`${outcome}Text`];
   element("ended-code").hidden = outcome !== "failed";
@@ -169,6 +176,12 @@ export function showOutcome({ code, message, address, isSealed }) {
   if (address) element("back").href = address;
   else element("back").removeAttribute("href");
   show("ended");
+}
+
+function nameOf({ code, isSealed, isBound, isRead }) {
+  if (code === "cancelled") return isRead ? "dropped" : "cancelled";
+  if (code) return "failed";
+  return isBound ? "bound" : isSealed ? "sealed" : "done";
 }
 
 function localDate(text) {
