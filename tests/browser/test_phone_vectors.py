@@ -10,9 +10,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from useid_middleware._codec import b64url
 from useid_middleware.emulation.phone.page import find_asset
 
 VECTORS = json.loads(Path(__file__).parents[2].joinpath("docs/reference/device-switch-vectors.json").read_text("utf-8"))
+FRAGMENTS = (
+    "#",
+    "#key=",
+    f"#key={'A' * 42}",
+    f"#key={'A' * 42}B",
+    f"#KEY={'A' * 43}",
+    f"#key={'A' * 43}&x=1",
+    f"#key={'A' * 43}#",
+    f"##key={'A' * 43}",
+)
 
 # Functions that the tests call in the page. They only translate hex: everything else is the phone's own code.
 HARNESS = """
@@ -45,7 +56,8 @@ async () => {
     })),
     link({ text }, options) {
       const link = protocol.parseLink(text, options);
-      return { ...link, id: hex(link.id), challenge: hex(link.challenge), frame: hex(link.frame) };
+      const { id, challenge, frame, widgetKey } = link;
+      return { ...link, id: hex(id), challenge: hex(challenge), frame: hex(frame), widgetKey: hex(widgetKey) };
     },
     linkCode: ({ text }, options) => code(() => protocol.parseLink(text, options)),
     spelling: (vector) => [protocol.b64url(bytes(vector.bytes)),
@@ -132,7 +144,18 @@ def link_options() -> dict[str, str]:
 @_named(VECTORS["links"]["valid"])
 def test_the_browser_reads_a_link_alike(phone: Page, vector: dict[str, Any], link_options: dict[str, str]) -> None:
     expected = {name: vector[name] for name in ("type", "id", "challenge", "server", "frame")}
-    assert _call(phone, "link", vector, link_options) == expected
+    assert _call(phone, "link", vector, link_options) == {**expected, "widgetKey": ""}
+    keyed = {"text": f"{vector['text']}#key={b64url(bytes(range(32)))}"}
+    if vector["type"] == "auth":
+        assert _call(phone, "link", keyed, link_options) == {**expected, "widgetKey": bytes(range(32)).hex()}
+    else:
+        assert _call(phone, "linkCode", keyed, link_options) == "link_refused"
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_the_browser_refuses_every_other_fragment(phone: Page, fragment: str, link_options: dict[str, str]) -> None:
+    text = VECTORS["links"]["valid"][0]["text"]
+    assert _call(phone, "linkCode", {"text": text + fragment}, link_options) == "link_refused"
 
 
 @_named(VECTORS["links"]["invalid"])

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from useid_middleware._codec import b64url
 from useid_middleware.errors import ConfigurationError, RequestError
-from useid_middleware.qr.core.link import MAX_LINK, QR_CAPACITY, Link, LinkType, build_link, check_link_fits, parse_link
+from useid_middleware.qr.core.link import (
+    KEY_ROOM,
+    MAX_LINK,
+    QR_CAPACITY,
+    Link,
+    LinkType,
+    build_link,
+    check_link_fits,
+    parse_link,
+)
 
 UNIVERSAL = "https://app.example/phone"
 #: Parses, and is too long for the QR code of a universal link with a frame.
@@ -66,6 +75,50 @@ def test_an_address_is_accepted_up_to_the_last_character_that_fits_the_qr_code()
         check_link_fits(server=link.server + "x" * (room + 1), scheme="tana", universal_link=None)
     with pytest.raises(ConfigurationError):
         check_link_fits(server=LONG_SERVER, scheme="tana", universal_link=UNIVERSAL)
+
+
+def test_a_login_that_is_to_be_bound_leaves_room_for_the_widgets_key() -> None:
+    link = Link(LinkType.AUTH, bytes(16), bytes(32), "https://app.example/auth", bytes(8))
+    assert len(f"#key={b64url(bytes(32))}") == KEY_ROOM == 48
+    room = QR_CAPACITY - len(_text(link)) - KEY_ROOM
+    check_link_fits(server=link.server + "x" * room, scheme="tana", universal_link=None, with_key=True)
+    check_link_fits(server=link.server + "x" * (room + 1), scheme="tana", universal_link=None)
+    with pytest.raises(ConfigurationError, match=r"a QR code of 214 characters;.* by 1$"):
+        check_link_fits(server=link.server + "x" * (room + 1), scheme="tana", universal_link=None, with_key=True)
+
+
+@given(link=links, key=st.binary(min_size=32, max_size=32), universal_link=st.sampled_from([None, UNIVERSAL]))
+def test_the_widgets_key_is_read_behind_a_login_link_alone(link: Link, key: bytes, universal_link: str | None) -> None:
+    text = f"{_text(link, universal_link=universal_link)}#key={b64url(key)}"
+    if link.type is LinkType.AUTH and len(text) <= MAX_LINK:
+        assert parse_link(text, scheme="tana", universal_link=universal_link) == replace(link, widget_key=key)
+    else:
+        _is_refused(text)
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#",
+        "#key",
+        "#key=",
+        f"#key={'A' * 42}",
+        f"#key={'A' * 44}",
+        f"#key={'A' * 42}B",
+        f"#key={'A' * 43}=",
+        f"#key={'A' * 42}+",
+        f"#KEY={'A' * 43}",
+        f"#{'A' * 43}",
+        f"#key={'A' * 43}&x=1",
+        f"#x=1&key={'A' * 43}",
+        f"#key={'A' * 43}#key={'A' * 43}",
+        f"##key={'A' * 43}",
+    ],
+)
+def test_any_other_fragment_is_refused(fragment: str) -> None:
+    text = _text(Link(LinkType.AUTH, bytes(16), bytes(32), SERVERS[0]))
+    assert isinstance(_parse(f"{text}#key={'A' * 43}"), Link)
+    _is_refused(text + fragment)
 
 
 def _parse(text: str) -> Link | RequestError:

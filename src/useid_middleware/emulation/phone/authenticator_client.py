@@ -28,7 +28,7 @@ from .authenticator import (
     keep,
     make_credential,
 )
-from .authenticator_options import read_creation_options, read_request_options
+from .authenticator_options import RequestOptions, read_creation_options, read_request_options
 
 #: How this phone is reached: by other devices over the hybrid transport, by its own pages from inside (§5.8.4).
 TRANSPORTS: Final = ("hybrid", "internal")
@@ -144,8 +144,7 @@ def get_credential(
     ``authenticator_no_credential`` and ``authenticator_account_ambiguous``.
     """
     wanted = read_request_options(options)
-    rp_id = page.check_rp_id(wanted.rp_id)
-    source = _choose(find_credentials(sources, rp_id=rp_id, allow=wanted.allow), user_name)
+    source = _find(wanted, page, sources, user_name)
     client_data = page.client_data(CeremonyType.GET, wanted.challenge)
     assertion = get_assertion(
         source,
@@ -165,8 +164,16 @@ def get_credential(
     return keep(sources, assertion.source), _credential(source, attachment, response, results)
 
 
-def _choose(found: Sources, user_name: str | None) -> CredentialSource:
+def find_credential(
+    options: Mapping[str, Any], *, page: Page, sources: Sources, user_name: str | None = None
+) -> CredentialSource:
+    """The credential that :func:`get_credential` signs with, for the user to see before. Raises what it does."""
+    return _find(read_request_options(options), page, sources, user_name)
+
+
+def _find(wanted: RequestOptions, page: Page, sources: Sources, user_name: str | None) -> CredentialSource:
     """The newest credential of the one account that fits."""
+    found = find_credentials(sources, rp_id=page.check_rp_id(wanted.rp_id), allow=wanted.allow)
     if user_name is not None:
         found = tuple(source for source in found if source.user_name == user_name)
     if not found:

@@ -1,12 +1,14 @@
 """``useid phone …``: the emulated phone on the command line."""
 
+import io
 import sys
 import time
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from ...errors import ConfigurationError, UseIDError
 from .core import shown
@@ -52,6 +54,13 @@ def add_commands(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     for command in (approve, reject, forget):
         command.add_argument("--user", metavar="NAME", help="the account, where a server has several")
     add("list", _list, "list the enrolled keys")
+    sign = add("sign", _sign, "use a passkey for a page on another device: options on standard input, answer out")
+    sign.add_argument("--origin", metavar="ORIGIN", required=True, help="of the page that asks")
+    sign.add_argument("--user", metavar="NAME", help="the account, where a website has several")
+    sign.add_argument("--yes", action="store_true", help="use it without asking")
+    add("passkeys", _passkeys, "list the passkeys")
+    forget_passkey = add("forget-passkey", _forget_passkey, "delete a passkey from this phone")
+    forget_passkey.add_argument("passkey", metavar="ID", help="as the list of passkeys shows it")
 
 
 def _command(run: Callable[["Phone", Namespace], None]) -> Command:
@@ -105,3 +114,30 @@ def _forget(phone: "Phone", args: Namespace) -> None:
 
 def _list(phone: "Phone", args: Namespace) -> None:
     phone.show_keys()
+
+
+def _sign(phone: "Phone", args: Namespace) -> None:
+    from .app import MAX_OPTIONS
+
+    options = sys.stdin.buffer.read(MAX_OPTIONS + 1)
+    # Standard input is the page's and standard output is for it: the person is asked beside both.
+    with _ask_person() as person:
+        phone = replace(phone, terminal=replace(phone.terminal, input=person, output=sys.stderr))
+        answer = phone.sign(options, origin=args.origin, username=args.user, yes=args.yes)
+    print(answer.decode())
+
+
+def _ask_person() -> TextIO:
+    """What somebody at the terminal types, whatever standard input is; nothing where nobody is."""
+    try:
+        return open("/dev/tty", encoding="utf-8")
+    except OSError:
+        return io.StringIO()
+
+
+def _passkeys(phone: "Phone", args: Namespace) -> None:
+    phone.show_passkeys()
+
+
+def _forget_passkey(phone: "Phone", args: Namespace) -> None:
+    phone.forget_passkey(args.passkey)

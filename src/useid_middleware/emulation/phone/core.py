@@ -7,22 +7,24 @@ not enrolled, or trusted by the user at enrolment (docs/reference/device-switch.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from nacl.signing import SigningKey
 
 from ..._codec import DecodeError, JsonType, b64url, un_b64url
-from ...errors import RequestError, UnavailableError
+from ...errors import RequestError
 from ...qr.core.link import Link, LinkType
 from ...qr.core.signing import Decision, RequestContext, decision_message, enrolment_message
-
-T = TypeVar("T")
+from .answers import invalid_answer, read_answer
+from .binding import Binding, SealedEnd, check_binding, seal
 
 #: A JSON object as it goes over the wire.
 Body: TypeAlias = Mapping[str, str | int]
 
 #: What an approval does, for each ``effect`` that this app knows. It signs no other.
 EFFECTS: Final[Mapping[str, str]] = {"login": "The other device will be logged in to your account."}
+#: What comes before it where the login is bound.
+BOUND: Final = "The other device will first ask for a passkey of this phone, which must be near it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +54,28 @@ class TrustedLink:
 
 @dataclass(frozen=True, slots=True)
 class LoginRequest:
-    """A scanned login, to be decided within ``expires_in`` seconds. Only :func:`read_scan` makes one."""
+    """A scanned login, to be decided within ``expires_in`` seconds. Only :func:`read_scan` makes one.
+
+    ``binding`` is there where the login will be bound to this phone.
+    """
 
     link: Link
     key: EnrolledKey
     context: RequestContext
     expires_in: int
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The server's answer to a decision. ``code`` is empty when the desktop need not type one."""
+    """The server's answer to a decision. ``code`` is empty when the desktop need not type one.
+
+    ``end`` is there when a bound login was approved.
+    """
 
     status: str
     code: str = ""
+    end: SealedEnd | None = None
 
 
 def require_type(link: Link, expected_type: LinkType) -> Link:
@@ -104,13 +114,17 @@ def scan_body(trusted: TrustedLink) -> Body:
 
 
 def read_scan(trusted: TrustedLink, answer: bytes) -> LoginRequest:
-    """What is asked for, from the answer to the scan; ``effect_unknown`` when this app cannot say what would happen."""
-    wire = _decode(_SCAN, answer)
+    """What is asked for, from the answer to the scan; ``effect_unknown`` when this app cannot say what would happen.
+
+    Raises what :func:`.check_binding` does where the login is to be bound.
+    """
+    wire = read_answer(_SCAN, answer)
     if wire.context.effect not in EFFECTS:
         raise RequestError(
             "effect_unknown", "effect: the server asks for something that this app does not know; not signed"
         )
-    return LoginRequest(trusted.link, trusted.key, wire.context, wire.expiresIn)
+    binding = check_binding(trusted.link) if wire.binding else None
+    return LoginRequest(trusted.link, trusted.key, wire.context, wire.expiresIn, binding)
 
 
 def decision_body(decision: Decision, request: LoginRequest, *, issued_at: int) -> Body:
@@ -135,13 +149,15 @@ def decision_body(decision: Decision, request: LoginRequest, *, issued_at: int) 
     }
 
 
-def read_decision(decision: Decision, answer: bytes) -> Decided:
-    """The answer to a decision, if it confirms that decision."""
-    decided = _decode(_DECIDED, answer)
+def read_decision(decision: Decision, answer: bytes, *, binding: Binding | None = None) -> Decided:
+    """The answer to a decision, if it confirms that decision; a bound login's ``refreshUrl`` is sealed at once."""
+    wire = read_answer(_DECIDED, answer)
     expected = "approved" if decision is Decision.APPROVE else "rejected"
-    if decided.status != expected:
-        raise _invalid_answer(f"status: expected {expected}")
-    return Decided(decided.status, _check_code(decided.code) if decided.code else "")
+    if wire.status != expected:
+        raise invalid_answer(f"status: expected {expected}")
+    if decision is Decision.APPROVE and binding is not None:
+        return Decided(wire.status, end=seal(binding, wire.refreshUrl))
+    return Decided(wire.status, _check_code(wire.code) if wire.code else "")
 
 
 def enrolment_body(link: Link, *, seed: bytes, label: str, issued_at: int) -> Body:
@@ -166,11 +182,11 @@ def enrolment_body(link: Link, *, seed: bytes, label: str, issued_at: int) -> Bo
 
 def read_enrolment(link: Link, answer: bytes, *, seed: bytes, label: str) -> tuple[EnrolledKey, str]:
     """The enrolled key, to be kept, and the code that the user types on the desktop."""
-    wire = _decode(_ENROLLED, answer)
+    wire = read_answer(_ENROLLED, answer)
     try:
         key_id = un_b64url(wire.keyId, 16)
     except DecodeError as error:
-        raise _invalid_answer(f"keyId: expected {error}") from None
+        raise invalid_answer(f"keyId: expected {error}") from None
     key = EnrolledKey(
         server=link.server, username=wire.username, app_name=wire.appName, label=label, key_id=key_id, seed=seed
     )
@@ -193,6 +209,7 @@ def describe(request: LoginRequest) -> str:
         ("Browser", context.browser or "unknown"),
         ("Time", context.requestedAt),
         ("Session", b64url(request.link.id)),
+        *((("Before", BOUND),) if request.binding else ()),
         ("Effect", EFFECTS[context.effect]),
     )
     return "\n".join(f"  {name:<9}{shown(value)}" for name, value in rows)
@@ -226,6 +243,14 @@ _SEGMENTS: Final = (
 class _Scan:
     context: RequestContext
     expiresIn: int
+    binding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    status: str
+    code: str = ""
+    refreshUrl: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,22 +262,11 @@ class _Enrolled:
 
 
 _SCAN: Final = JsonType(_Scan)
-_DECIDED: Final = JsonType(Decided)
+_DECIDED: Final = JsonType(_Decided)
 _ENROLLED: Final = JsonType(_Enrolled)
-
-
-def _decode(kind: JsonType[T], answer: bytes) -> T:
-    try:
-        return kind.decode(answer)
-    except DecodeError as error:
-        raise _invalid_answer(str(error)) from None
 
 
 def _check_code(code: str) -> str:
     if not (len(code) == 6 and code.isascii() and code.isdigit()):
-        raise _invalid_answer("code: expected six digits")
+        raise invalid_answer("code: expected six digits")
     return code
-
-
-def _invalid_answer(message: str) -> UnavailableError:
-    return UnavailableError("answer_invalid", f"the server's answer: {message}")

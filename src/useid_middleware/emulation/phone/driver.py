@@ -1,9 +1,10 @@
-"""The phone's network: one POST per step, every answer limited and checked. No other module of the phone sends HTTP."""
+"""The phone's network: one call per step, every answer limited and checked. No other module of the phone sends HTTP."""
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 
@@ -11,8 +12,8 @@ from ..._codec import DecodeError, JsonType, b64url, encode_json
 from ...errors import AuthenticationError, RateLimited, RequestError, StateError, UnavailableError, UseIDError
 from ...qr.core.link import Link, LinkType
 from ...qr.core.signing import Decision
+from .binding import Account, MadePasskey, SealedEnd, account_body, credential_body, read_account
 from .core import (
-    Body,
     Decided,
     EnrolledKey,
     LoginRequest,
@@ -49,13 +50,15 @@ def new_client(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asy
 async def scan(client: httpx2.AsyncClient, trusted: TrustedLink) -> LoginRequest:
     """Tell the server that this phone scanned, and learn what is asked."""
     link = trusted.link
-    return read_scan(trusted, await _post(client, f"{link.server}/session/{b64url(link.id)}", scan_body(trusted)))
+    url = f"{link.server}/session/{b64url(link.id)}"
+    return read_scan(trusted, await _call(client, "POST", url, scan_body(trusted)))
 
 
 async def decide(client: httpx2.AsyncClient, request: LoginRequest, decision: Decision, *, issued_at: int) -> Decided:
     """Sign and send the user's decision."""
     body = decision_body(decision, request, issued_at=issued_at)
-    return read_decision(decision, await _post(client, f"{request.link.server}/{decision}", body))
+    answer = await _call(client, "POST", f"{request.link.server}/{decision}", body)
+    return read_decision(decision, answer, binding=request.binding)
 
 
 async def enrol(
@@ -64,23 +67,37 @@ async def enrol(
     """Prove possession of a new key to a server the user trusts: the enrolled key, and the code for the desktop."""
     require_type(link, LinkType.ENROL)
     body = enrolment_body(link, seed=seed, label=label, issued_at=issued_at)
-    answer = await _post(client, f"{link.server}/devices/enrol/{b64url(link.id)}", body)
+    answer = await _call(client, "POST", f"{link.server}/devices/enrol/{b64url(link.id)}", body)
     return read_enrolment(link, answer, seed=seed, label=label)
 
 
-async def _post(client: httpx2.AsyncClient, url: str, body: Body) -> bytes:
+async def open_account(client: httpx2.AsyncClient, end: SealedEnd) -> Account:
+    """Hand over the sealed end of a login: its temporary account, for which a passkey is wanted."""
+    url = f"{end.binding.server}/webauthn/accounts"
+    return read_account(end, await _call(client, "POST", url, account_body(end), expected_status=201))
+
+
+async def register(client: httpx2.AsyncClient, made: MadePasskey) -> None:
+    """Hand over the passkey's public key, once the passkey is kept: the other device is asked for it from now on."""
+    url = f"{made.account.binding.server}/webauthn/accounts/{made.account.user_id}"
+    await _call(client, "PUT", url, credential_body(made), expected_status=204)
+
+
+async def _call(
+    client: httpx2.AsyncClient, method: str, url: str, body: Mapping[str, Any], *, expected_status: int = 200
+) -> bytes:
     headers = {"content-type": "application/json"}
     try:
         async with (
             asyncio.timeout(CALL_TIMEOUT),
-            client.stream("POST", url, content=encode_json(body), headers=headers) as response,
+            client.stream(method, url, content=encode_json(body), headers=headers) as response,
         ):
             answer = await _read(response)
     except (TimeoutError, httpx2.TimeoutException):
         raise UnavailableError("server_unreachable", "the server did not answer in time") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise UnavailableError("server_unreachable", f"the server cannot be reached ({type(error).__name__})") from None
-    if response.status_code == 200:
+    if response.status_code == expected_status:
         return answer
     raise _error(response, answer)
 
@@ -88,6 +105,8 @@ async def _post(client: httpx2.AsyncClient, url: str, body: Body) -> bytes:
 async def _read(response: httpx2.Response) -> bytes:
     if response.is_redirect:
         raise UnavailableError("answer_invalid", "the server's answer: expected no redirect")
+    if response.status_code == 204:
+        return b""
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" or "content-encoding" in response.headers:
         raise UnavailableError(

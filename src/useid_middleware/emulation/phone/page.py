@@ -20,6 +20,11 @@ _ASSETS: Final[Mapping[str, bytes]] = {
     "keystore.js": b"text/javascript; charset=utf-8",
     "authenticator.js": b"text/javascript; charset=utf-8",
     "credentials.js": b"text/javascript; charset=utf-8",
+    "binding.js": b"text/javascript; charset=utf-8",
+    "hpke-seal.js": b"text/javascript; charset=utf-8",
+    "nearby.js": b"text/javascript; charset=utf-8",
+    # For the pages of the app: it stands between them and the phone.
+    "hybrid.js": b"text/javascript; charset=utf-8",
     "texts.js": b"text/javascript; charset=utf-8",
 }
 

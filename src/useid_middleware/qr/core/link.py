@@ -14,6 +14,11 @@ from ...settings import is_loopback
 MAX_LINK: Final = 300
 #: Bytes that a version 10 QR code holds at error correction level M (ISO/IEC 18004, table 7).
 QR_CAPACITY: Final = 213
+#: What the widget adds to the link of a login that is to be bound: its public key, which no server sees.
+_FRAGMENT: Final = "#key="
+_KEY_SIZE: Final = 32
+#: Characters of it.
+KEY_ROOM: Final = len(_FRAGMENT) + 43
 
 
 class LinkType(StrEnum):
@@ -29,13 +34,17 @@ _SERVER: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A parsed link. ``id`` and ``challenge`` are raw bytes; ``frame`` is empty when the QR does not rotate."""
+    """A parsed link. ``id`` and ``challenge`` are raw bytes; ``frame`` is empty when the QR does not rotate.
+
+    ``widget_key`` is what the phone seals the login's end to (X25519); empty when the link has none.
+    """
 
     type: LinkType
     id: bytes
     challenge: bytes
     server: str
     frame: bytes = b""
+    widget_key: bytes = b""
 
 
 _ID_NAME: Final = {LinkType.AUTH: "session", LinkType.ENROL: "enrolment"}
@@ -51,7 +60,7 @@ def build_link(
     scheme: str,
     universal_link: str | None,
 ) -> str:
-    """The link's text; ids, challenge and frame are in their base64url spelling."""
+    """The link's text; ids, challenge and frame are in their base64url spelling. The widget's key is the widget's."""
     query = f"{_ID_NAME[link_type]}={id}&challenge={challenge}&server={_escape(server)}"
     if frame:
         query += f"&frame={frame}"
@@ -65,8 +74,11 @@ def _escape(server: str) -> str:
     return quote(server, safe="")
 
 
-def check_link_fits(*, server: str, scheme: str, universal_link: str | None) -> None:
-    """Refuse addresses so long that the QR code of a login would not fit version 10-M."""
+def check_link_fits(*, server: str, scheme: str, universal_link: str | None, with_key: bool = False) -> None:
+    """Refuse addresses so long that the QR code of a login would not fit version 10-M.
+
+    ``with_key`` leaves room for the key that the widget adds.
+    """
     link = build_link(
         LinkType.AUTH,
         id="x" * 22,
@@ -76,10 +88,11 @@ def check_link_fits(*, server: str, scheme: str, universal_link: str | None) -> 
         scheme=scheme,
         universal_link=universal_link,
     )
-    if len(link) > QR_CAPACITY:
+    size = len(link) + (KEY_ROOM if with_key else 0)
+    if size > QR_CAPACITY:
         raise ConfigurationError(
-            f"origin, prefix, qr.scheme and qr.universal_link make a QR code of {len(link)} characters;"
-            f" {QR_CAPACITY} is all it holds: shorten them by {len(link) - QR_CAPACITY}"
+            f"origin, prefix, qr.scheme and qr.universal_link make a QR code of {size} characters;"
+            f" {QR_CAPACITY} is all it holds: shorten them by {size - QR_CAPACITY}"
         )
 
 
@@ -87,6 +100,7 @@ def parse_link(text: str, *, scheme: str, universal_link: str | None = None) -> 
     """The link, checked as the reference says, or ``link_refused``. Trust in ``server`` is the caller's to judge."""
     if len(text) > MAX_LINK or not text.isascii() or not text.isprintable() or " " in text:
         raise _refused(f"expected at most {MAX_LINK} printable ASCII characters without spaces")
+    text, mark, fragment = text.partition("#")
     try:
         parts = urlsplit(text)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
@@ -95,8 +109,6 @@ def parse_link(text: str, *, scheme: str, universal_link: str | None = None) -> 
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise _refused("expected each parameter once")
-    if "#" in text:
-        raise _refused("expected no fragment")
     base = text.partition("?")[0]
     if universal_link is not None and base == universal_link:
         type_name = parameters.pop("type", "")
@@ -111,6 +123,8 @@ def parse_link(text: str, *, scheme: str, universal_link: str | None = None) -> 
     allowed = expected | {"frame"} if link_type is LinkType.AUTH else expected
     if not expected <= parameters.keys() <= allowed:
         raise _refused("expected the parameters of the reference and no others")
+    if mark and link_type is not LinkType.AUTH:
+        raise _refused("expected no fragment")
     try:
         return Link(
             type=link_type,
@@ -118,9 +132,16 @@ def parse_link(text: str, *, scheme: str, universal_link: str | None = None) -> 
             challenge=un_b64url(parameters["challenge"], 32),
             server=_check_server(parameters["server"]),
             frame=un_b64url(parameters["frame"], 8) if "frame" in parameters else b"",
+            widget_key=_read_key(mark + fragment) if mark else b"",
         )
     except DecodeError:
         raise _refused("expected base64url ids of the right length") from None
+
+
+def _read_key(fragment: str) -> bytes:
+    if not fragment.startswith(_FRAGMENT):
+        raise _refused("fragment: expected the widget's key and nothing else")
+    return un_b64url(fragment.removeprefix(_FRAGMENT), _KEY_SIZE)
 
 
 def _check_server(server: str) -> str:

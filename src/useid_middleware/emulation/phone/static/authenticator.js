@@ -216,7 +216,7 @@ function checkGesture(gesture, requiresVerification) {
 }
 
 /** The rp id, the page's host if there is none. No list of public suffixes is here: the server knows its own domain. */
-function checkRpId(rpId, origin) {
+export function checkRpId(rpId, origin) {
   const url = URL.canParse(origin) ? new URL(origin) : null;
   const host = url?.hostname ?? "";
   const local = host === "localhost" || host.endsWith(".localhost");

@@ -1,28 +1,41 @@
 // The emulated phone as a page: link in, screens through, decision out. A link comes from the input, from the QR code of the
-// other window (a BroadcastChannel message `{qrData}`), or from the address (`#link=…`, percent-encoded).
+// other window (a BroadcastChannel message `{qrData}`), or from the address (`#link=…`, percent-encoded). Pages of other
+// windows ask for passkeys over the same channel.
 
-import { decide, enrol, scan } from "./client.js";
+import { makePasskey } from "./binding.js";
+import { decide, enrol, openAccount, register, scan } from "./client.js";
+import { forgetCredential, listCredentials } from "./credentials.js";
 import { forgetKey, keepKey, listKeys } from "./keystore.js";
+import { decline, readRequest, useCredential } from "./nearby.js";
 import { PhoneError, newKeyPair, parseLink } from "./protocol.js";
 import * as screens from "./screens.js";
 
 const metaContent = (name) => document.querySelector(`meta[name="${name}"]`).content;
 const app = { scheme: metaContent("useid-scheme"), universalLink: metaContent("useid-universal-link") };
 
-/** What the present screen is about: `{link}` when enrolling, `{link, key, request}` when deciding. */
+const channel = new BroadcastChannel("useid-demo-phone");
+
+/**
+ * What the present screen is about: `{link}` when enrolling, `{link, key, request}` when deciding, with `account`
+ * when a passkey is to be made, `{nearby, account}` when one is to be used. Nothing replaces it but its own end.
+ */
 let pending = null;
 let busy = false;
+let step = Promise.resolve();
 
 /** Run one step. A second one never starts meanwhile, and every failure ends on the error screen. */
-async function run(step) {
-  if (busy) return;
+function run(work) {
+  if (!busy) step = runAlone(work);
+}
+
+async function runAlone(work) {
   busy = true;
   screens.setBusy(true);
   let finish;
   try {
-    finish = await step();
+    finish = await work();
   } catch (error) {
-    pending = null;
+    drop();
     const known = error instanceof PhoneError ? error : new PhoneError("unexpected", String(error));
     finish = () => screens.showError(known);
   }
@@ -31,19 +44,33 @@ async function run(step) {
   finish?.();
 }
 
-async function home() {
+/** Nothing is asked any more. A computer that waits for a passkey hears of it. */
+function drop() {
+  if (pending?.nearby) channel.postMessage(decline(pending.nearby));
   pending = null;
-  const keys = await listKeys();
-  return () => screens.showHome(keys, { remove });
 }
 
-function remove(key) {
+async function home() {
+  drop();
+  const [keys, passkeys] = [await listKeys(), await listCredentials()];
+  return () => screens.showHome(keys, passkeys, { removeKey, removePasskey });
+}
+
+function removeKey(key) {
+  remove(() => forgetKey(key), "removed");
+}
+
+function removePasskey({ id }) {
+  remove(() => forgetCredential(id), "passkeyRemoved");
+}
+
+function remove(forget, said) {
   run(async () => {
-    await forgetKey(key);
+    await forget();
     const finish = await home();
     return () => {
       finish();
-      screens.note("removed");
+      screens.note(said);
     };
   });
 }
@@ -69,9 +96,60 @@ async function ask(link, key) {
 
 async function answer(decision) {
   const { link, key, request } = pending;
-  const code = await decide(decision, link, key, request.context);
+  const { code, end } = await decide(decision, link, key, request);
   pending = null;
-  return decision === "approve" ? () => screens.showApproved(code) : screens.showRejected;
+  if (!end) return decision === "approve" ? () => screens.showApproved(code) : screens.showRejected;
+  const account = await openAccount(end);
+  pending = { link, key, request, account };
+  return () => screens.showCreation(account);
+}
+
+/** The login was approved and is bound: make its passkey, keep it, and tell the server. */
+async function create() {
+  const { account } = pending;
+  const passkey = await makePasskey(account);
+  try {
+    await register(account, passkey);
+  } catch (error) {
+    // A server that refuses has no use for it; of one that does not answer, nobody knows.
+    if (error.status < 500) await forgetCredential(passkey.id);
+    throw error;
+  }
+  pending = null;
+  return screens.showBound;
+}
+
+/** A computer nearby asks. What is under the user's eyes is not replaced; a step that is under way ends first. */
+async function hear(message) {
+  const nearby = await readRequest(message);
+  while (nearby && busy) await step;
+  if (!nearby || pending) return;
+  channel.postMessage({ type: "useid:here", id: nearby.id });
+  const show = (account) => {
+    pending = { nearby, account };
+    screens.showNearby(nearby, account);
+  };
+  const [account, ...others] = nearby.accounts;
+  pending = { nearby, account };
+  if (others.length) screens.showChoice(nearby.accounts.map(choice), ({ account: chosen }) => show(chosen));
+  else show(account);
+}
+
+function choice(account) {
+  return { username: account.userName, appName: account.rpId, account };
+}
+
+async function use() {
+  channel.postMessage(await useCredential(pending.nearby, pending.account));
+  pending = null;
+  return screens.showUsed;
+}
+
+/** The computer does not wait any more. */
+function forgo(id) {
+  if (busy || pending?.nearby?.id !== id) return;
+  pending = null;
+  run(home);
 }
 
 async function add(label) {
@@ -112,12 +190,21 @@ onSubmit("scan-form", () => open(document.getElementById("link").value));
 onSubmit("enrol-form", () => add(document.getElementById("label").value.trim()));
 document.getElementById("approve").addEventListener("click", () => run(() => answer("approve")));
 document.getElementById("reject").addEventListener("click", () => run(() => answer("reject")));
+document.getElementById("create").addEventListener("click", () => run(create));
+// Who approved and makes no passkey has changed their mind.
+document.getElementById("create-none").addEventListener("click", () => run(() => answer("reject")));
+document.getElementById("use").addEventListener("click", () => run(use));
 for (const button of document.querySelectorAll('[data-go="home"]')) button.addEventListener("click", () => run(home));
 addEventListener("hashchange", openFromAddress);
 
-new BroadcastChannel("useid-demo-phone").addEventListener("message", ({ data }) => {
+addEventListener("pagehide", drop);
+
+channel.addEventListener("message", (message) => {
+  const { data } = message;
   // A request under the user's eyes is not replaced by another window's click.
-  if (typeof data?.qrData === "string" && !["request", "enrol"].includes(screens.current())) run(() => open(data.qrData));
+  if (typeof data?.qrData === "string" && !pending) run(() => open(data.qrData));
+  else if (data?.type === "useid:over") forgo(data.id);
+  else hear(message);
 });
 
 if (!openFromAddress()) run(home);

@@ -3,13 +3,14 @@
 
 export const MAX_LINK = 300;
 
-/** An error with the stable code of the reference or of this phone; `detail` is for developers. */
+/** An error with the stable code of the reference or of this phone; `detail` is for developers, `status` the server's. */
 export class PhoneError extends Error {
-  constructor(code, detail = "", { retryAfter } = {}) {
+  constructor(code, detail = "", { retryAfter, status } = {}) {
     super(detail ? `${code}: ${detail}` : code);
     this.code = code;
     this.detail = detail;
     this.retryAfter = retryAfter;
+    this.status = status;
   }
 }
 
@@ -137,18 +138,22 @@ export async function sign(privateKey, message) {
 
 const ID_NAME = { auth: "session", enrol: "enrolment" };
 
+const KEY_MARK = "#key=";
+
 /**
- * A link, checked as the reference says, or `link_refused`: `{type, id, challenge, server, frame}` with raw bytes.
- * Whether `server` is trusted is for the caller to judge.
+ * A link, checked as the reference says, or `link_refused`: `{type, id, challenge, server, frame, widgetKey}` with raw
+ * bytes; `widgetKey` is what the widget added to be sealed to, empty where there is none. Whether `server` is trusted is for the caller to judge.
  */
 export function parseLink(text, { scheme, universalLink = "" }) {
   if (typeof text !== "string" || text.length > MAX_LINK || !/^[\x21-\x7e]+$/.test(text)) {
     throw refused(`expected at most ${MAX_LINK} printable ASCII characters without spaces`);
   }
-  const mark = text.indexOf("?");
-  if (mark < 0 || text.includes("#")) throw refused("expected a URL with a query and without a fragment");
-  const base = text.slice(0, mark);
-  const parameters = readQuery(text.slice(mark + 1));
+  const [address] = text.split("#", 1);
+  const fragment = text.slice(address.length);
+  const mark = address.indexOf("?");
+  if (mark < 0) throw refused("expected a URL with a query");
+  const base = address.slice(0, mark);
+  const parameters = readQuery(address.slice(mark + 1));
   let type;
   if (universalLink && base === universalLink) {
     type = parameters.get("type");
@@ -164,9 +169,10 @@ export function parseLink(text, { scheme, universalLink = "" }) {
   if (!needed.every((name) => parameters.has(name)) || ![...parameters.keys()].every((name) => allowed.includes(name))) {
     throw refused("expected the parameters of the reference and no others");
   }
-  const binary = (name, size) => {
+  if (fragment && !(type === "auth" && fragment.startsWith(KEY_MARK))) throw refused("expected no such fragment");
+  const binary = (name, size, value = parameters.get(name)) => {
     try {
-      return unB64url(parameters.get(name), size);
+      return unB64url(value, size);
     } catch {
       throw refused(`${name}: expected ${size} bytes of base64url`);
     }
@@ -177,6 +183,7 @@ export function parseLink(text, { scheme, universalLink = "" }) {
     challenge: binary("challenge", 32),
     server: checkServer(parameters.get("server")),
     frame: parameters.has("frame") ? binary("frame", 8) : new Uint8Array(0),
+    widgetKey: fragment ? binary("key", 32, fragment.slice(KEY_MARK.length)) : new Uint8Array(0),
   };
 }
 

@@ -46,26 +46,41 @@ export function note(name) {
   element("busy").textContent = texts[name];
 }
 
-/** Home: the enrolled keys, each with a way to remove it. */
-export function showHome(keys, { remove }) {
+/** Home: the enrolled keys and the passkeys, each with a way to remove it. */
+export function showHome(keys, passkeys, { removeKey, removePasskey }) {
   element("home-empty").hidden = keys.length > 0;
-  element("keys").replaceChildren(...keys.map((key) => keyCard(key, remove)));
+  element("keys").replaceChildren(...keys.map((key) => keyCard(key, removeKey)));
+  element("passkeys-title").hidden = passkeys.length === 0;
+  const newest = passkeys.toSorted((one, other) => other.createdAt - one.createdAt);
+  element("passkeys").replaceChildren(...newest.map((passkey) => passkeyCard(passkey, removePasskey)));
   show("home");
 }
 
 function keyCard(key, remove) {
   const names = { username: shown(key.username), appName: shown(key.appName) };
+  const words = { label: fill(texts.removeName, names), question: fill(texts.removeQuestion, names) };
+  return card([names.appName, names.username, shown(key.server)], words, () => remove(key));
+}
+
+function passkeyCard(passkey, remove) {
+  const time = localTime(passkey.createdAt);
+  const names = { username: shown(passkey.userName), rpId: shown(passkey.rpId), time };
+  const words = { label: fill(texts.removePasskey, names), question: fill(texts.removePasskeyQuestion, names) };
+  return card([names.rpId, names.username, time], words, () => remove(passkey));
+}
+
+function card([title, line, small], { label, question }, remove) {
   const button = create("button", { type: "button", className: "quiet small", textContent: texts.remove });
-  button.setAttribute("aria-label", fill(texts.removeName, names));
+  button.setAttribute("aria-label", label);
   button.addEventListener("click", () => {
-    if (confirm(fill(texts.removeQuestion, names))) remove(key);
+    if (confirm(question)) remove();
   });
   const words = create("div", {}, [
-    create("strong", {}, [create("bdi", { textContent: names.appName })]),
-    create("span", {}, [create("bdi", { textContent: names.username })]),
-    create("small", {}, [create("bdi", { textContent: shown(key.server) })]),
+    create("strong", {}, [create("bdi", { textContent: title })]),
+    create("span", {}, [create("bdi", { textContent: line })]),
+    create("small", {}, [create("bdi", { textContent: small })]),
   ]);
-  return create("li", {}, [create("span", { className: "avatar", ariaHidden: "true", textContent: [...names.appName][0] ?? "" }), words, button]);
+  return create("li", {}, [create("span", { className: "avatar", ariaHidden: "true", textContent: [...title][0] ?? "" }), words, button]);
 }
 
 /** Several accounts of one server: which one answers? */
@@ -89,7 +104,7 @@ export function showEnrolment(link) {
 }
 
 /** The request with all that is known of it; `expired` is called when its time is over. */
-export function showRequest(link, key, { context, expiresIn }, expired) {
+export function showRequest(link, key, { context, expiresIn, binding }, expired) {
   const place = [context.city, context.ip].filter(Boolean).join(", ") || texts.unknown;
   const rows = [
     [texts.app, context.appName],
@@ -101,14 +116,8 @@ export function showRequest(link, key, { context, expiresIn }, expired) {
     [texts.session, b64url(link.id), "id"],
   ];
   element("request-intro").textContent = fill(texts.requestIntro, { appName: shown(context.appName) });
-  element("request-details").replaceChildren(
-    ...rows.map(([name, value, className = ""]) =>
-      create("div", {}, [
-        create("dt", { textContent: name }),
-        create("dd", { className }, [create("bdi", { textContent: shown(value) })]),
-      ]),
-    ),
-  );
+  element("request-binding").hidden = !binding;
+  showDetails("request-details", rows);
   show("request");
   const end = performance.now() + expiresIn * 1000;
   const tick = () => {
@@ -122,6 +131,30 @@ export function showRequest(link, key, { context, expiresIn }, expired) {
   };
   countdown = setInterval(tick, 1000);
   tick();
+}
+
+function showDetails(id, rows) {
+  element(id).replaceChildren(
+    ...rows.map(([name, value, className = ""]) =>
+      create("div", {}, [
+        create("dt", { textContent: name }),
+        create("dd", { className }, [create("bdi", { textContent: shown(value) })]),
+      ]),
+    ),
+  );
+}
+
+/** A bound login was approved: its passkey is to be made. */
+export function showCreation({ rpId }) {
+  element("create-site").textContent = shown(rpId);
+  show("create");
+}
+
+/** A computer nearby asks for a passkey: who, and which. */
+export function showNearby({ origin, topOrigin }, { userName, rpId }) {
+  const frame = topOrigin ? [[texts.within, topOrigin]] : [];
+  showDetails("nearby-details", [[texts.origin, origin], ...frame, [texts.account, userName], [texts.passkeyOf, rpId]]);
+  show("nearby");
 }
 
 function localTime(text) {
@@ -141,6 +174,16 @@ export function showApproved(code) {
   showResult("done", texts.approvedTitle, code ? texts.approvedCodeText : texts.approvedText, code);
 }
 
+/** The end of an approval whose passkey is made. */
+export function showBound() {
+  showResult("done", texts.approvedTitle, texts.boundText, "");
+}
+
+/** A passkey was used. */
+export function showUsed() {
+  showResult("done", texts.usedTitle, texts.usedText, "");
+}
+
 /** The end of a rejection. */
 export function showRejected() {
   showResult("reject", texts.rejectedTitle, texts.rejectedText, "");
@@ -157,7 +200,8 @@ function showResult(glyph, title, text, code) {
 
 /** A failure: what it means in the user's language, its stable code, and the developer's detail. */
 export function showError({ code, detail }) {
-  const text = texts.errors[code] ?? texts.errors.other;
+  const known = code.startsWith("authenticator_") ? texts.errors.authenticator : texts.errors.other;
+  const text = texts.errors[code] ?? known;
   element("error-text").textContent = text;
   element("error-code").textContent = code;
   element("error-detail").textContent = shown(detail);
