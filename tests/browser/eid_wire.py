@@ -17,7 +17,7 @@ from tests.browser.card import Card
 from tests.browser.wire import SESSION, Answer, Receive, Scope, Send, Wire
 from useid_middleware.eid.core.link import ClientLink, parse_link
 from useid_middleware.eid.core.sealing import NONCE_SIZE, seal_refresh_url
-from useid_middleware.widget.eid_pages import eid_login_page, widget_page, widget_policy
+from useid_middleware.widget.eid_pages import WIDGET_PERMISSIONS, eid_login_page, widget_page, widget_policy
 from useid_middleware.widget.serve import LOGIN_POLICY
 
 START = "POST /session/create"
@@ -102,7 +102,7 @@ class EIDWire(Wire):
         """Answer what an eID login needs; the calls themselves are the device switch's at another address."""
         path = scope["path"].removeprefix("/auth")
         lang = "de" if path.endswith("/de") else self.lang
-        page, policy = b"", LOGIN_POLICY
+        page, policy, permissions = b"", LOGIN_POLICY, ""
         if path.startswith("/eid/session/") or path == "/eid/start":
             moved = path.removeprefix("/eid") if path != "/eid/start" else "/session/create"
             await super().__call__({**scope, "path": f"/auth{moved}"}, receive, send)
@@ -118,7 +118,7 @@ class EIDWire(Wire):
                 server="/auth", app_name="Acme Shop", return_url="/orders", lang=lang, heartbeat=self.heartbeat
             )
         elif path == "/widget":
-            policy = widget_policy(self.shop_origin)
+            policy, permissions = widget_policy(self.shop_origin), WIDGET_PERMISSIONS
             page = widget_page(
                 server="/auth", tenant="shop", origin=self.shop_origin, tc_token_url=self.tc_token_url,
                 theme=self.theme, back=self.back, lang=lang, heartbeat=self.heartbeat,
@@ -135,6 +135,7 @@ class EIDWire(Wire):
         query = scope["query_string"].decode()
         self.sent[path] = {name.decode(): value.decode() for name, value in scope["headers"]} | {"?": query}
         headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", policy.encode())]
+        headers += [(b"permissions-policy", permissions.encode())] if permissions else []
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": page})
 
@@ -149,7 +150,7 @@ class EIDWire(Wire):
         here = self.mode == "same-device"
         links = {
             "qrData": "" if here else self.link,
-            "clientUrl": self.client_url if here else self.link if self.mode == "integrated" else "",
+            "clientUrl": self.client_url if here else self.link if self.mode in ("integrated", "bound") else "",
             "loopbackUrl": self.client_url.replace("eid:", "http:", 1) if here else "",
             "startUrl": self.link if self.mode == "standard" else "",
             "tcTokenUrl": self.tc_token_url,

@@ -104,7 +104,7 @@ def test_the_frame_stands_behind_its_script_and_asks_for_what_the_page_says(shop
     }
     # Where the person is on the shop's site is nobody else's business.
     assert "referer" not in shop.wire.sent["/widget"]
-    assert shop.iframe.get_attribute("allow") == "clipboard-write"
+    assert shop.iframe.get_attribute("allow") == "clipboard-write; publickey-credentials-get"
 
 
 @pytest.mark.parametrize(

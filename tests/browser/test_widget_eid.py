@@ -23,6 +23,7 @@ NO_ANSWERS = (
     '{"sessionId": "x", "mode": "same-device", "clientUrl": "eid://127.0.0.1:24727/", "expiresIn": 9,'
     ' "loopbackUrl": "http://127.0.0.1.evil.example/"}',
     '{"sessionId": "../x", "mode": "standard", "qrData": "https://a.example/", "expiresIn": 9}',
+    '{"mode": "standard", "qrData": "https://a.example/", "expiresIn": 9}',
     '{"sessionId": "x", "mode": "standard", "qrData": "https://a.example/"}',
 )
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 760}, "is_mobile": True, "has_touch": True}

@@ -6,6 +6,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.passkey_wire import (
     LOGIN,
     LOGIN_OPTIONS,
+    NO_AUTOFILL,
     STEP_UP,
     Authenticator,
     PasskeyCard,
@@ -64,6 +65,33 @@ def test_the_user_name_is_sent_for_passkeys_that_no_authenticator_lists(enrolled
     enrolled.page.keyboard.press("Enter")
     enrolled.page.wait_for_url("**/orders")
     assert enrolled.wire.said[LOGIN_OPTIONS] == [{"username": "ada"}]
+
+
+@pytest.fixture
+def not_listed(card: PasskeyCard) -> PasskeyCard:
+    """Ada's card, after she has made a passkey on a security key that does not list it."""
+    card.page.add_init_script(NO_AUTOFILL)
+    Authenticator(card.page, transport="usb", hasResidentKey=False)
+    card.open("manage").shows("ready").add("Blue key")
+    [kept] = card.wire.kept.values()
+    assert kept.record.extensions.is_discoverable is False
+    return card
+
+
+def test_a_passkey_that_is_not_listed_is_found_by_the_user_name_among_decoys(not_listed: PasskeyCard) -> None:
+    not_listed.open("login").shows("ready").field.fill("ada")
+    not_listed.button("Use a passkey").click()
+    not_listed.page.wait_for_url("**/orders")
+    [said] = not_listed.wire.said[LOGIN]
+    assert said["credential"]["response"].get("userHandle") is None
+
+
+@pytest.mark.parametrize("username", ["", "somebody else"])
+def test_without_its_owner_s_name_such_a_passkey_is_not_found(not_listed: PasskeyCard, username: str) -> None:
+    not_listed.open("login").shows("ready").field.fill(username)
+    not_listed.button("Use a passkey").click()
+    not_listed.shows("cancelled")
+    assert not_listed.wire.count(LOGIN) == 0
 
 
 def test_a_user_who_cancels_can_try_again(enrolled: PasskeyCard, authenticator: Authenticator) -> None:

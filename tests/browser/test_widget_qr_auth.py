@@ -5,12 +5,12 @@ from playwright.sync_api import Page
 
 from tests.browser.wire import Wire
 
-STATUSES = {"loading", "waiting", "scanned", "code", "approved", "rejected", "expired", "error", "offline"}
-SIGNALS = {"restart", "waiting", "scanned", "code", "claimed", "rejected", "expired", "failed", "lost"}
 LEADS_TO = {
-    "restart": "loading", "waiting": "waiting", "scanned": "scanned", "code": "code", "claimed": "approved",
-    "rejected": "rejected", "expired": "expired", "failed": "error", "lost": "offline",
+    "restart": "loading", "waiting": "waiting", "scanned": "scanned", "confirmed": "confirmed",
+    "authenticating": "authenticate", "code": "code", "claimed": "approved", "rejected": "rejected",
+    "expired": "expired", "failed": "error", "lost": "offline",
 }  # fmt: skip
+STATUSES = set(LEADS_TO.values())
 OVER = {"approved", "rejected", "expired"}
 
 #: A QRAuth over a fake server, stream and clock; everything it opens is counted.
@@ -54,14 +54,20 @@ def test_the_table_decides_every_pair_of_status_and_signal(lab: Page) -> None:
     table: dict[str, dict[str, str]] = lab.evaluate("make({}).then((world) => world.TRANSITIONS)")
     assert set(table) == STATUSES
     for status, row in table.items():
-        assert set(row) <= SIGNALS
+        assert set(row) <= set(LEADS_TO)
         assert all(LEADS_TO[signal] == target for signal, target in row.items())
         # Whatever happened, a user can start again; and what is over changes in no other way.
         assert row["restart"] == "loading"
         assert (set(row) == {"restart"}) is (status in OVER)
-    # A phone that scanned cannot unscan, a code form is not taken away by a lost connection.
+    # A phone that scanned cannot unscan, and one that confirmed not unconfirm.
     assert "waiting" not in table["scanned"]
-    assert {"lost", "waiting", "scanned"}.isdisjoint(table["code"])
+    assert {"waiting", "scanned"}.isdisjoint(table["confirmed"])
+    # Neither code form nor button is taken away by a lost connection.
+    for status in ("code", "authenticate"):
+        assert {"lost", "waiting", "scanned", "confirmed"}.isdisjoint(table[status])
+    # A login that is bound asks for no code, and one that asks for a code is not bound.
+    assert "code" not in table["authenticate"]
+    assert "authenticating" not in table["code"]
 
 
 def test_states_are_frozen_and_replaced(lab: Page) -> None:

@@ -61,6 +61,7 @@ class Wire:
     attempts: int = 5
     redirect_to: str = "/done"
     claim_extra: dict[str, str] = field(default_factory=dict)
+    create_extra: dict[str, Any] = field(default_factory=dict)
     plain: bytes = b""
     #: Answers that replace the contract's, by the end of the path: ``{"/create": Answer(503)}``.
     instead: dict[str, Answer] = field(default_factory=dict)
@@ -111,7 +112,7 @@ class Wire:
         """Put the login into another state and tell the streams."""
         self.status = status
         self.version += 1
-        self.say("status", self.snapshot(), event_id=self.version)
+        self.say(self.event, self.snapshot(), event_id=self.version)
 
     def turn(self, frame: str) -> None:
         """Rotate the frame and tell the streams."""
@@ -156,6 +157,11 @@ class Wire:
         """The QR code's content."""
         server = f"http%3A%2F%2F127.0.0.1%3A{self._port}%2Fauth"
         return f"tana://auth?session={SESSION}&challenge={CHALLENGE}&server={server}&frame={self.frame}"
+
+    @property
+    def event(self) -> str:
+        """The name of the event that tells the state."""
+        return "authenticate" if self.status == "authenticating" else "status"
 
     def snapshot(self) -> dict[str, Any]:
         """The *status* of the reference."""
@@ -202,7 +208,7 @@ class Wire:
         elif path.startswith("/plain"):
             self.bodies.append(body.decode())
             await _page(send, self.plain, plain_policy())
-        elif path.startswith("/session"):
+        elif path.startswith(("/session", "/webauthn/")):
             await self._json(call, body, send)
         else:
             await _page(send, b"<!doctype html><html lang=en><title>Done</title><h1>Done</h1>", LOGIN_POLICY)
@@ -213,7 +219,8 @@ class Wire:
         status, answer = 404, {"code": "not_found", "message": "no such address"}
         if call == "POST /session/create":
             self.status, self.version = "waiting", 1
-            status, answer = 201, {**self.snapshot(), "sessionId": SESSION, "challenge": CHALLENGE, "qrData": self.link}
+            begun = {"sessionId": SESSION, "challenge": CHALLENGE, "qrData": self.link}
+            status, answer = 201, {**self.snapshot(), **begun, **self.create_extra}
         elif call == "GET /session/{id}":
             status, answer = 200, self.snapshot()
         elif call == "POST /session/{id}/claim":
@@ -237,7 +244,7 @@ class Wire:
         if not self.mute:
             opening = "retry: 200\n\n"
             if last_id != str(self.version):
-                opening += f"id: {self.version}\nevent: status\ndata: {json.dumps(self.snapshot())}\n\n"
+                opening += f"id: {self.version}\nevent: {self.event}\ndata: {json.dumps(self.snapshot())}\n\n"
             queue.put_nowait(opening.encode())
         leaving = asyncio.create_task(_until_gone(receive))
         try:

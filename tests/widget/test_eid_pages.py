@@ -113,6 +113,6 @@ def test_what_is_no_origin_is_refused(origin: str) -> None:
         widget_policy(origin)
 
 
-def test_the_frame_may_copy_and_nothing_else() -> None:
+def test_the_frame_may_copy_and_ask_for_a_credential_and_nothing_else() -> None:
     allowed = [part for part in WIDGET_PERMISSIONS.split(", ") if not part.endswith("=()")]
-    assert allowed == ["clipboard-write=(self)"]
+    assert allowed == ["clipboard-write=(self)", "publickey-credentials-get=(self)"]

@@ -154,6 +154,13 @@ async def test_our_own_login_pages_are_in_nobodys_frame(world: World) -> None:
         assert directives(await browser.get(path))["frame-ancestors"] == "'none'"
 
 
+async def test_our_own_login_pages_may_ask_for_a_credential_as_every_page_may(world: World) -> None:
+    browser = secure(world)
+    for path in ("/eid", "/login"):
+        # Without a word about it, a page may (WebAuthn Level 3 §5.9).
+        assert "publickey-credentials-get" not in (await browser.get(path)).header("permissions-policy")
+
+
 async def test_in_a_frame_the_cookie_is_partitioned_and_for_frames_alone(world: World) -> None:
     answer = await secure(world).post("/eid/start", {"tenant": "shop"})
     assert answer.status == 201

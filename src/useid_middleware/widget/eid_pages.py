@@ -9,10 +9,10 @@ from .serve import LOGIN_MODULES, Way, document, other_ways, script_policy, scri
 
 _MODULES: Final = ("useid-eid.js", "eid-auth.js", *LOGIN_MODULES)
 
-#: What the page in a frame may ask the browser for: to copy a link, and nothing else.
+#: What the page in a frame may ask the browser for: to copy a link, and for a proof that the phone is at hand.
 WIDGET_PERMISSIONS: Final = (
     "camera=(), clipboard-read=(), clipboard-write=(self), display-capture=(), geolocation=(), microphone=(), "
-    "payment=(), publickey-credentials-get=(), usb=()"
+    "payment=(), publickey-credentials-get=(self), usb=()"
 )
 
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")

@@ -39,7 +39,7 @@
 
   const frame = document.createElement("iframe");
   frame.title = TITLES[language];
-  frame.allow = "clipboard-write";
+  frame.allow = "clipboard-write; publickey-credentials-get";
   frame.referrerPolicy = "no-referrer";
   Object.assign(frame.style, { display: "block", width: "100%", height: "40rem", border: "0" });
   frame.src = address.href;

@@ -14,7 +14,7 @@ const { parentOrigin } = widget.dataset;
 const tell = (message) => window.parent.postMessage(message, parentOrigin);
 
 widget.addEventListener("useid-state", ({ detail: { status, mode, error } }) => {
-  // Links stay here: they hold the widget's secret.
+  // Links stay here: they hold the widget's secret, or its key.
   tell({ type: "useid:state", status, mode, code: error?.code ?? null });
 });
 widget.addEventListener("useid-claimed", (event) => {

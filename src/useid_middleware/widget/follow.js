@@ -39,7 +39,9 @@ export class Follower {
     const source = new this.#options.EventSource(this.#options.url);
     this.#source = source;
     const { on } = this.#options;
+    // Both are snapshots: `authenticate` is one that asks the page to do something.
     this.#listen(source, "status", (data) => on.snapshot(data));
+    this.#listen(source, "authenticate", (data) => on.snapshot(data));
     this.#listen(source, "frame", (data) => on.frame(data.frame));
     this.#listen(source, "ping", () => {});
     this.#listen(source, "bye", () => {

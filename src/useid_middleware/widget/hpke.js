@@ -97,10 +97,14 @@ function utf8(text) {
   return new TextEncoder().encode(text);
 }
 
-/** Base64url without padding, in its one canonical spelling. */
-function decode(text) {
+/** Base64url without padding, as keys and sealed addresses are spelt. */
+export function encode(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** The bytes; throws for whatever `encode` would have spelt otherwise. */
+export function decode(text) {
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
-  const spelt = btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  if (spelt !== text) throw new RangeError("expected canonical base64url");
+  if (encode(bytes) !== text) throw new RangeError("expected canonical base64url");
   return bytes;
 }

@@ -12,14 +12,9 @@
  * Of the ceremonies one can be under way: beginning another lets go of it, as browsers demand.
  */
 
+import { asked, globals, hasPasskeys } from "./ceremony.js";
 import { Failure, call } from "./request.js";
 
-/** What browsers call it (§5.1.3, §5.1.4), and what it means here. All else is authenticator_failed. */
-const REASONS = Object.freeze({
-  NotAllowedError: "cancelled", InvalidStateError: "passkey_exists", NotSupportedError: "unsupported",
-  ConstraintError: "unsupported", SecurityError: "origin_refused", TypeError: "invalid_response",
-});
-const PARSERS = Object.freeze(["parseCreationOptionsFromJSON", "parseRequestOptionsFromJSON"]);
 const TIMEOUT_MS = 15_000;
 /** A challenge is given up this long before its end, so that nobody answers one that the server has forgotten. */
 const MARGIN_MS = 10_000;
@@ -30,14 +25,6 @@ export async function supports(browser = globals()) {
   const asking = passkeys && browser.PublicKeyCredential.isConditionalMediationAvailable?.();
   return Object.freeze({ passkeys, autofill: (await asking) === true });
 }
-
-const hasPasskeys = ({ PublicKeyCredential, credentials }) =>
-  Boolean(credentials) && PARSERS.every((name) => typeof PublicKeyCredential?.[name] === "function");
-
-const globals = () => ({
-  PublicKeyCredential: globalThis.PublicKeyCredential,
-  credentials: globalThis.navigator?.credentials,
-});
 
 export class Passkeys {
   #options;
@@ -195,15 +182,6 @@ export class Passkeys {
     } catch {
       // A keeper that could not be told shows an outdated passkey, as where there is no such function.
     }
-  }
-}
-
-/** The browser's answer, or a Failure for its exception. */
-async function asked(request) {
-  try {
-    return await request();
-  } catch (error) {
-    throw new Failure(REASONS[error.name] ?? "authenticator_failed", `the browser refused: ${error.name}`);
   }
 }
 

@@ -8,14 +8,21 @@
  *
  * `state` is frozen and replaced as a whole: {status, qrData, sessionId, error, expiresAt, codeRequired, attemptsLeft, frame,
  * busy}. `error` is null or {code, message, retryAfter}; `code` is the server's own or one of network, server_unavailable,
- * invalid_response, connection_lost, already_claimed, too_many_codes. The wire is docs/reference/device-switch.md.
+ * invalid_response, connection_lost, already_claimed, too_many_codes, link_too_long; of a bound login also those of bound.js,
+ * and binding_refused. The wire is docs/reference/device-switch.md.
+ *
+ * Where the server wants a login to be bound (assurance L2), `qrData` ends with the widget's public key, in its fragment. In
+ * status `authenticate` a click must call `auth.authenticate()`.
  */
 
+import { Binding } from "./bound.js";
 import { Failure } from "./request.js";
 import { LINK, TRANSITIONS, WaitingLogin } from "./waiting-login.js";
 
 export { TRANSITIONS };
 
+/** The assurance of logins that the server wants to be bound. */
+const BOUND = "L2";
 const STORED = Object.freeze({
   tana_session_token: "sessionToken", tana_user_id: "userId", tana_username: "username", tana_token_expiry: "expiresAt",
 });
@@ -32,9 +39,13 @@ export class QRAuth extends WaitingLogin {
   async begin() {
     const { returnUrl, appName } = this.options;
     const body = { ...(appName && { appName }), ...(returnUrl && { returnUrl }) };
-    const { sessionId, qrData, expiresAt, expiresIn } = await this.request("POST", "/session/create", body);
+    const answer = await this.request("POST", "/session/create", body);
+    const { sessionId, qrData, expiresAt, expiresIn, assurance, refreshOrigins } = answer;
     if (!LINK.test(qrData)) throw new Failure("invalid_response", "the answer to create lacks qrData");
-    return { sessionId, qrData, expiresAt, expiresIn, frame: /[?&]frame=([^&]*)/.exec(qrData)?.[1] ?? null };
+    const begun = { sessionId, qrData, expiresAt, expiresIn, frame: /[?&]frame=([^&#]*)/.exec(qrData)?.[1] ?? null };
+    if (assurance !== BOUND) return begun;
+    const binding = await Binding.of(this.options, refreshOrigins);
+    return { ...begun, binding, qrData: `${qrData}#key=${binding.publicKey}` };
   }
 
   async complete(snapshot, body) {
@@ -43,10 +54,10 @@ export class QRAuth extends WaitingLogin {
     return answer;
   }
 
-  /** Put a new frame into the link. */
+  /** Put a new frame into the link, in front of the key. */
   turn(frame) {
     if (typeof frame !== "string" || !/^[\w-]+$/.test(frame) || frame === this.state.frame) return;
-    this.change({ frame, qrData: this.state.qrData.replace(/([?&]frame=)[^&]*/, `$1${frame}`) });
+    this.change({ frame, qrData: this.state.qrData.replace(/([?&]frame=)[^&#]*/, `$1${frame}`) });
   }
 
   #keep(answer) {

@@ -1,5 +1,8 @@
 /** JSON calls to the server, and the ways in which they fail. */
 
+/** Of answers of 500 and above, those that say more than that the server cannot answer at the moment. */
+const LASTING = Object.freeze(["eservice_refused"]);
+
 /**
  * Why something did not work. `code` is the server's own, or: network (no answer), server_unavailable (5xx),
  * invalid_response (not what the reference says). `retryAfter` is in seconds.
@@ -67,7 +70,7 @@ function judge(response, answer) {
   if (response.ok && answer !== null) return answer;
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
   const message = answer?.message ?? `the server answered ${response.status}`;
-  if (response.status >= 500) throw new Failure("server_unavailable", message, { retryAfter });
+  if (response.status >= 500 && !LASTING.includes(answer?.code)) throw new Failure("server_unavailable", message, { retryAfter });
   if (typeof answer?.code !== "string") throw new Failure("invalid_response", message, { retryAfter });
   throw new Failure(answer.code, message, { retryAfter, attemptsLeft: answer.attemptsLeft ?? null });
 }

@@ -19,13 +19,13 @@ _CSS: Final = b"text/css; charset=utf-8"
 
 #: The modules of the login page, in the order in which a browser needs them.
 LOGIN_MODULES: Final = (
-    "useid-login.js", "qr-auth.js", "waiting-login.js", "follow.js", "request.js", "qrcode.js", "view.js",
-    "locales/en.js", "locales/de.js",
+    "useid-login.js", "qr-auth.js", "waiting-login.js", "bound.js", "ceremony.js", "hpke.js", "follow.js", "request.js",
+    "qrcode.js", "page.js", "view.js", "locales/en.js", "locales/de.js",
 )  # fmt: skip
 #: Those of ``<useid-passkey>``.
 PASSKEY_MODULES: Final = (
-    "useid-passkey.js", "passkeys.js", "passkey-list.js", "page.js", "request.js", "view.js", "locales/en.js",
-    "locales/de.js",
+    "useid-passkey.js", "passkeys.js", "ceremony.js", "passkey-list.js", "page.js", "request.js", "view.js",
+    "locales/en.js", "locales/de.js",
 )  # fmt: skip
 #: Below ``{prefix}/widget/``: all there is.
 ASSETS: Final = {
@@ -225,7 +225,7 @@ def login_page(
 </useid-login>
 <noscript><div class="card">
 <p class="detail">{text["no_script_why"]}</p>
-{_start_form(server, return_url, text["no_script"])}
+{_start_form(server, return_url, "", text["no_script"])}
 </div></noscript>
 """
     else:
@@ -271,11 +271,13 @@ def plain_page(
     error: str = "",
     seconds_left: int = 0,
     return_url: str = "",
+    login_url: str = "",
     lang: str = "en",
 ) -> bytes:
     """One page of the login without JavaScript; send it with :func:`plain_policy`.
 
-    ``qr_url`` and ``link`` matter while waiting, ``code_required`` when approved, ``return_url`` for another attempt.
+    ``qr_url`` and ``link`` matter while waiting, ``code_required`` when approved, ``return_url`` for another attempt,
+    which ``login_url`` sends to the page with the widget instead.
     ``error`` is shown as it is. The page loads itself again while the phone's owner has the next step.
     """
     text = _TEXTS.get(lang, _TEXTS["en"])
@@ -302,8 +304,8 @@ def plain_page(
         "approved": f"""\
 {alert}
 <form method="post" action="{here}"><button class="button">{text["finish"]}</button></form>""",
-        "rejected": alert + _start_form(server, return_url, text["retry"]),
-        "expired": alert + _start_form(server, return_url, text["refresh"]),
+        "rejected": alert + _start_form(server, return_url, login_url, text["retry"]),
+        "expired": alert + _start_form(server, return_url, login_url, text["refresh"]),
     }
     message = f'<div class="message" role="status"><strong class="headline">{text[moment]}</strong>{more}</div>'
     actions = ""
@@ -325,7 +327,9 @@ def plain_page(
     )
 
 
-def _start_form(server: str, return_url: str, label: str) -> str:
+def _start_form(server: str, return_url: str, login_url: str, label: str) -> str:
+    if login_url:
+        return f'<p><a class="button" href="{escape(login_url)}">{label}</a></p>'
     return (
         f'<form method="post" action="{escape(server)}/plain">'
         f'<input type="hidden" name="returnUrl" value="{escape(return_url)}">'

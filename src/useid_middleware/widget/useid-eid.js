@@ -5,7 +5,7 @@
  *   <useid-eid server="/auth" return-url="/orders"></useid-eid>
  *
  * - `server`, `return-url`, `heartbeat`, `lang`: as of `<useid-login>`. `theme`: `auto`, `light` or `dark`; else the page's.
- * - `mode`: `standard`, `integrated`, `same-device`, or `default`: what the server has for phones. Without it (`auto`),
+ * - `mode`: `standard`, `integrated`, `bound`, `same-device`, or `default`: what the server has for phones. Without it (`auto`),
  *   same-device on a phone, else `default`.
  * - `tenant`, `tc-token-url`: for a site with an eID integration of its own. `back`: the way back after a login that failed.
  * - The event `useid-back` with `{url}` comes before that way is taken; `preventDefault()` keeps the page.
@@ -79,7 +79,7 @@ export class UseIDEID extends UseIDLogin {
 
     view.card.dataset.mode = state.mode ?? "";
     say(view.lead, text.leads[state.mode ?? "standard"]);
-    say(view.helpFrame, state.mode === "integrated" ? text.helpSecret : "");
+    say(view.helpFrame, ["integrated", "bound"].includes(state.mode) ? text.helpSecret : "");
     say(open, text.openHere);
     say(here, text.onThisComputer);
     say(elsewhere, text.elsewhere);

@@ -7,6 +7,7 @@
 
 import de from "./locales/de.js";
 import en from "./locales/en.js";
+import { explain, follow, languageOf } from "./page.js";
 import { QRAuth } from "./qr-auth.js";
 import { draw, encode } from "./qrcode.js";
 import { build, h, icon, say } from "./view.js";
@@ -14,7 +15,7 @@ import { build, h, icon, say } from "./view.js";
 const LOCALES = Object.freeze({ en, de });
 const STYLE = new URL("./useid-login.css", import.meta.url).href;
 const FAILURES = Object.freeze(["rejected", "expired", "error", "offline"]);
-const COUNTED = Object.freeze(["waiting", "scanned", "code", "offline"]);
+const COUNTED = Object.freeze(["waiting", "scanned", "confirmed", "authenticate", "code", "offline"]);
 const ANNOUNCED_SECONDS = Object.freeze([60, 30, 10]);
 /** How long the good news can be read before the page is left. */
 export const APPROVED_MS = 1_500;
@@ -142,6 +143,7 @@ export class UseIDLogin extends HTMLElement {
   #build() {
     const view = (this.#view = build());
     view.retry.addEventListener("click", () => this.retry());
+    view.proceed.addEventListener("click", () => this.#proceed());
     view.copy.addEventListener("click", () => this.#copy());
     view.qr.addEventListener("click", () => this.emit("useid-qr-click", { qrData: this.qrData }));
     view.input.addEventListener("input", () => group(view.input));
@@ -161,21 +163,17 @@ export class UseIDLogin extends HTMLElement {
     this.attachShadow({ mode: "open" }).append(style, view.card);
   }
 
-  /** The element's own language, else the document's, else the browser's, as far as we speak it. */
-  get #language() {
-    const wanted = [this.getAttribute("lang"), document.documentElement.lang, ...navigator.languages];
-    return wanted.map((tag) => tag?.slice(0, 2).toLowerCase()).find((tag) => tag in LOCALES) ?? "en";
-  }
-
   #render() {
     const view = this.#view;
     const state = this.#auth.state;
-    const language = this.#language;
+    const language = languageOf(this, LOCALES);
     const text = this.textsOf(language);
-    const { status, busy } = state;
+    const { status, busy, error } = state;
     const focused = this.shadowRoot.activeElement;
     const failed = FAILURES.includes(status);
+    const proving = status === "authenticate";
     const [headline, detail] = this.wording(text, state);
+    const [failHeadline, failDetail] = failed ? [headline, detail] : proving && error ? errorWording(text, error) : ["", ""];
 
     view.card.lang = language;
     view.card.dataset.status = status;
@@ -184,10 +182,11 @@ export class UseIDLogin extends HTMLElement {
     say(view.lead, text.lead);
     say(view.headline, failed ? "" : headline);
     say(view.detail, failed ? "" : detail);
-    say(view.failHeadline, failed ? headline : "");
-    say(view.failDetail, failed ? detail : "");
+    say(view.failHeadline, failHeadline);
+    say(view.failDetail, failDetail);
     say(view.codeLabel, text.codeLabel);
     say(view.submit, busy ? text.submitting : text.submit);
+    say(view.proceed, busy ? text.proceeding : error ? text.retry : text.proceed);
     say(view.retry, { expired: text.refresh, offline: text.reconnect }[status] ?? text.retry);
     say(view.open, text.openHere);
     say(view.copy, text.copyLink);
@@ -204,6 +203,8 @@ export class UseIDLogin extends HTMLElement {
     view.retry.hidden = !failed;
     view.retry.setAttribute("aria-disabled", String(busy));
     view.submit.setAttribute("aria-disabled", String(busy));
+    view.proceed.hidden = !proving;
+    view.proceed.setAttribute("aria-disabled", String(busy));
     view.actions.hidden = !waiting;
     view.help.hidden = !waiting;
     if (waiting && state.qrData) this.#draw(state.qrData, text.qrLabel);
@@ -237,7 +238,7 @@ export class UseIDLogin extends HTMLElement {
 
   /** A status was entered: the picture changes, and the focus goes to what the user must do next. */
   #enter(status, focused) {
-    const { announcer, badge, card, input, codeError, retry } = this.#view;
+    const { announcer, badge, card, input, codeError, proceed, retry } = this.#view;
     this.#shown = status;
     say(announcer, "");
     this.#secondsBefore = Infinity;
@@ -246,6 +247,8 @@ export class UseIDLogin extends HTMLElement {
       input.value = "";
       say(codeError, "");
       if (!typingElsewhere(this)) input.focus();
+    } else if (status === "authenticate") {
+      if (!typingElsewhere(this)) proceed.focus();
     } else if (focused !== null && FAILURES.includes(status)) {
       retry.focus();
     } else if (focused?.closest("[hidden]")) {
@@ -276,6 +279,13 @@ export class UseIDLogin extends HTMLElement {
     say(codeError, this.textsOf(card.lang).codeIncomplete);
     input.setAttribute("aria-invalid", "true");
     input.focus();
+  }
+
+  /** A browser asks for one credential at a time: what offers passkeys in a field of this page makes way for ours. */
+  #proceed() {
+    if (this.state.busy) return;
+    this.emit("useid-asking");
+    this.#auth.authenticate();
   }
 
   async #copy() {
@@ -318,26 +328,18 @@ function typingElsewhere(element) {
   return active !== element && (active?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(active?.tagName));
 }
 
-function errorWording(text, { code, message, retryAfter }) {
-  const [headline, detail] = text.errors[code] ?? text.errors.other;
-  // The host app's refusal is written for the user; every other message is for developers.
-  if (code === "login_refused") return [headline, message];
-  if (!(code in text.errors)) return [headline, `${detail} (${code})`];
-  return [headline, retryAfter ? `${detail} ${text.waitSeconds(retryAfter)}` : detail];
+/** Headline and explanation of a failure. Whatever was wrong with a proof, to the person it is one and the same. */
+function errorWording(text, error) {
+  return explain(text, error.code.startsWith("webauthn_") ? { ...error, code: "binding_refused" } : error);
 }
 
 /** Headline and explanation of a state. */
 function wording(text, { status, busy, error }) {
   if (status === "code") return text.status.code;
-  if (error && error.code in text.errors) return errorWording(text, error);
+  if (status === "authenticate") return text.status[busy ? "proving" : "authenticate"];
+  if (error && (error.code in text.errors || error.code.startsWith("webauthn_"))) return errorWording(text, error);
   if (busy) return text.status.claiming;
   return text.status[status] ?? errorWording(text, error);
-}
-
-/** Go where the server said, replacing the login page in the history. Only over HTTP: never `javascript:` and its like. */
-function follow(target) {
-  const url = new URL(target, location.href);
-  if (url.protocol === "https:" || url.protocol === "http:") location.replace(url);
 }
 
 if (!customElements.get("useid-login")) customElements.define("useid-login", UseIDLogin);

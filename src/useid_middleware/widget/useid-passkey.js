@@ -84,6 +84,7 @@ export class UseIDPasskey extends HTMLElement {
     // A page that comes back from the back/forward cache is about a login that is over.
     window.addEventListener("pageshow", (event) => event.persisted && this.restart(), { signal });
     document.addEventListener("visibilitychange", () => this.#listen(), { signal });
+    document.addEventListener("useid-asking", () => this.#makeWay(), { signal });
     this.#field?.addEventListener("focus", () => this.#listen(), { signal });
     this.#prepare(this.#passkeys, mode);
   }
@@ -202,6 +203,11 @@ export class UseIDPasskey extends HTMLElement {
     if (isChosen && failure !== null) this.#fail(failure);
     // After any other end the user's next turn to the field or the page begins anew.
     if (failure?.code === "challenge_expired") this.#listen();
+  }
+
+  /** Another element asks the browser, which asks for one credential at a time: the field's offer waits for its next turn. */
+  #makeWay() {
+    if (this.#listening !== null && this.#isIdle) this.#passkeys.abort();
   }
 
   /** Whether something can begin now. */

@@ -16,6 +16,7 @@
 import { Follower } from "./follow.js";
 import de from "./locales/de.js";
 import en from "./locales/en.js";
+import { languageOf } from "./page.js";
 import { call, parseObject } from "./request.js";
 import { h, icon } from "./view.js";
 
@@ -161,14 +162,8 @@ export class UseIDSession extends HTMLElement {
     else this.#show();
   }
 
-  /** The element's own language, else the document's, else the browser's, as far as we speak it. */
-  get #language() {
-    const wanted = [this.getAttribute("lang"), document.documentElement.lang, ...navigator.languages];
-    return wanted.map((tag) => tag?.slice(0, 2).toLowerCase()).find((tag) => tag in LOCALES) ?? "en";
-  }
-
   get #text() {
-    return LOCALES[this.#language].session;
+    return LOCALES[languageOf(this, LOCALES)].session;
   }
 
   /** The notice. It takes the focus itself and not to a button: a person typing would press that without a look. */
@@ -180,7 +175,7 @@ export class UseIDSession extends HTMLElement {
     const notice = h(
       "dialog",
       {
-        class: "notice card", part: "card", role: "alertdialog", lang: this.#language, tabindex: "-1",
+        class: "notice card", part: "card", role: "alertdialog", lang: languageOf(this, LOCALES), tabindex: "-1",
         "data-status": "expired", "aria-labelledby": "title", "aria-describedby": "why",
       },
       h("div", { class: "badge small", part: "badge" }, icon("expired")),

@@ -2,6 +2,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const PASSKEY = [
+  "M9.5 4a3.7 3.7 0 1 1 0 7.4 3.7 3.7 0 0 1 0-7.4z", "M13 20H2.5v-1.6a5.4 5.4 0 0 1 5.4-5.4h3.4",
+  "M17.5 10.5a3.2 3.2 0 0 1 1.2 6.2V20l-1.2 1.2L16 19.6l1.2-1.3-1.2-1.4a3.2 3.2 0 0 1 1.5-6.4z", "M17.5 13.3v.2",
+];
 const PHONE = ["M8 2.5h8a1.5 1.5 0 0 1 1.5 1.5v16a1.5 1.5 0 0 1-1.5 1.5H8A1.5 1.5 0 0 1 6.5 20V4A1.5 1.5 0 0 1 8 2.5z", "M9.3 12l2 2 3.4-4"];
 
 /** 24 × 24 line drawings: by status, a card, a passkey. While waiting the QR code is shown, except for the moment of claiming. */
@@ -9,6 +13,8 @@ const ICONS = Object.freeze({
   loading: [],
   waiting: PHONE,
   scanned: PHONE,
+  confirmed: PHONE,
+  authenticate: PASSKEY,
   code: [],
   approved: ["M5 12.8l4.6 4.6L19.2 7.4"],
   rejected: ["M7 7l10 10", "M17 7L7 17"],
@@ -18,10 +24,7 @@ const ICONS = Object.freeze({
     "M4 5.5h16a1.5 1.5 0 0 1 1.5 1.5v10a1.5 1.5 0 0 1-1.5 1.5H4A1.5 1.5 0 0 1 2.5 17V7A1.5 1.5 0 0 1 4 5.5z",
     "M8.3 8.7a1.6 1.6 0 1 1 0 3.2 1.6 1.6 0 0 1 0-3.2z", "M5.6 15.5a2.7 2.7 0 0 1 5.4 0", "M14.2 9.5h4", "M14.2 12.5h4",
   ],
-  passkey: [
-    "M9.5 4a3.7 3.7 0 1 1 0 7.4 3.7 3.7 0 0 1 0-7.4z", "M13 20H2.5v-1.6a5.4 5.4 0 0 1 5.4-5.4h3.4",
-    "M17.5 10.5a3.2 3.2 0 0 1 1.2 6.2V20l-1.2 1.2L16 19.6l1.2-1.3-1.2-1.4a3.2 3.2 0 0 1 1.5-6.4z", "M17.5 13.3v.2",
-  ],
+  passkey: PASSKEY,
   offline: ["M4 4l16 16", "M8.5 15.5a5 5 0 0 1 7 0", "M5.5 12.2a9.5 9.5 0 0 1 4-2.3", "M14.6 9.9a9.5 9.5 0 0 1 3.9 2.3", "M12 19v.1"],
 });
 
@@ -75,6 +78,7 @@ export function build() {
     codeLabel: h("label", { for: "code" }),
     codeError: h("p", { class: "code-error", id: "code-error", role: "alert" }),
     submit: h("button", { class: "button", part: "button", type: "submit" }),
+    proceed: h("button", { class: "button", part: "button", type: "button" }),
     retry: h("button", { class: "button", part: "button", type: "button" }),
     open: h("a", { class: "button quiet", part: "button" }),
     copy: h("button", { class: "button quiet", part: "button", type: "button" }),
@@ -91,8 +95,8 @@ export function build() {
   parts.actions = h("div", { class: "actions" }, parts.open, parts.copy);
   parts.card = h(
     "section", { class: "card", part: "card", "aria-labelledby": "title", tabindex: "-1" },
-    parts.title, parts.lead, parts.stage, h("div", {}, parts.message, parts.failure), parts.form, parts.retry,
-    parts.timer, parts.actions, parts.help, parts.announcer,
+    parts.title, parts.lead, parts.stage, h("div", {}, parts.message, parts.failure), parts.form,
+    parts.proceed, parts.retry, parts.timer, parts.actions, parts.help, parts.announcer,
   );
   return parts;
 }

@@ -3,28 +3,42 @@
  * the kinds of login share. `QRAuth` and `EIDAuth` say how theirs begins (`begin`) and what completes it (`complete`).
  *
  * `state` is frozen and replaced as a whole; the event `state` tells of every change, `claimed` of the server's last answer.
+ *
+ * A login may be bound to this page (bound.js). Then the phone's approval alone completes nothing: the browser has to ask the
+ * phone once more, near by, and gets sealed where the login leads.
  */
 
+import { signalOf, unproven } from "./bound.js";
+import { globals } from "./ceremony.js";
 import { Follower } from "./follow.js";
+import { LONGEST } from "./qrcode.js";
 import { Failure, call } from "./request.js";
 
-/** Status by signal. What is not listed changes nothing: a lost connection does not take the code form away. */
+/** Status by signal. What is not listed changes nothing: a lost connection takes neither code form nor button away. */
 export const TRANSITIONS = Object.freeze({
   loading: { restart: "loading", waiting: "waiting", failed: "error" },
   waiting: {
-    restart: "loading", waiting: "waiting", scanned: "scanned", code: "code", claimed: "approved",
-    rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
+    restart: "loading", waiting: "waiting", scanned: "scanned", confirmed: "confirmed", authenticating: "authenticate",
+    code: "code", claimed: "approved", rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
   },
   scanned: {
-    restart: "loading", scanned: "scanned", code: "code", claimed: "approved",
-    rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
+    restart: "loading", scanned: "scanned", confirmed: "confirmed", authenticating: "authenticate",
+    code: "code", claimed: "approved", rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
+  },
+  confirmed: {
+    restart: "loading", confirmed: "confirmed", authenticating: "authenticate",
+    claimed: "approved", rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
+  },
+  authenticate: {
+    restart: "loading", authenticating: "authenticate", claimed: "approved",
+    rejected: "rejected", expired: "expired", failed: "error",
   },
   code: {
     restart: "loading", code: "code", claimed: "approved", rejected: "rejected", expired: "expired", failed: "error",
   },
   offline: {
-    restart: "loading", waiting: "waiting", scanned: "scanned", code: "code", claimed: "approved",
-    rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
+    restart: "loading", waiting: "waiting", scanned: "scanned", confirmed: "confirmed", authenticating: "authenticate",
+    code: "code", claimed: "approved", rejected: "rejected", expired: "expired", failed: "error", lost: "offline",
   },
   error: { restart: "loading", code: "code", claimed: "approved", rejected: "rejected", expired: "expired", failed: "error" },
   rejected: { restart: "loading" },
@@ -37,7 +51,7 @@ const INITIAL = Object.freeze({
   codeRequired: false, attemptsLeft: null, frame: null, busy: false,
 });
 
-const FOLLOWED = Object.freeze(["waiting", "scanned", "code", "offline"]);
+const FOLLOWED = Object.freeze(["waiting", "scanned", "confirmed", "authenticate", "code", "offline"]);
 const SIGNAL_OF_ERROR = Object.freeze({ session_expired: "expired", session_unknown: "expired" });
 
 /** What a link may be that is shown, drawn or opened: never a script. */
@@ -56,10 +70,12 @@ export class WaitingLogin extends EventTarget {
   #endTimer;
   #approved = null;
   #claiming = false;
+  #binding = null;
 
   /**
-   * Times are in milliseconds; `heartbeat` is the server's. fetch, EventSource, now, setTimeout, clearTimeout and random can
-   * be replaced; `now` must be monotonic, because clocks on the wall are set while people wait.
+   * Times are in milliseconds; `heartbeat` is the server's. fetch, EventSource, now, setTimeout, clearTimeout, random, and what
+   * bound.js needs of a browser (crypto, origin, credentials, PublicKeyCredential) can be replaced; `now` must be monotonic,
+   * because clocks on the wall are set while people wait.
    */
   constructor(options) {
     super();
@@ -76,6 +92,9 @@ export class WaitingLogin extends EventTarget {
       setTimeout: (...args) => globalThis.setTimeout(...args),
       clearTimeout: (timer) => globalThis.clearTimeout(timer),
       random: Math.random,
+      crypto: globalThis.crypto,
+      origin: globalThis.location?.origin,
+      ...globals(),
       ...options,
     };
     this.#options.server = this.#options.server.replace(/\/+$/, "");
@@ -102,14 +121,19 @@ export class WaitingLogin extends EventTarget {
     return {};
   }
 
-  /** Ask for a login. Returns `expiresIn`, `sessionId` and what else the state then has; throws a Failure. */
+  /**
+   * Ask for a login. Returns `expiresIn`, `sessionId` and what else the state then has, and of a bound login its `binding`;
+   * throws a Failure.
+   */
   async begin() {
     throw new Error("a kind of login says how it begins");
   }
 
   /** Turn the approved snapshot and the typed code, if any, into an answer with `redirectTo`; throws a Failure. */
-  async complete(_snapshot, body) {
-    const answer = await this.request("POST", `${this.constructor.path}/${this.#state.sessionId}/claim`, body);
+  async complete(snapshot, body) {
+    const { sessionId } = this.#state;
+    if (this.#binding !== null) return { redirectTo: await this.#binding.open(snapshot.sealedRefreshUrl, sessionId) };
+    const answer = await this.request("POST", `${this.constructor.path}/${sessionId}/claim`, body);
     if (typeof answer.redirectTo !== "string") throw new Failure("invalid_response", "the answer to claim lacks redirectTo");
     return answer;
   }
@@ -148,13 +172,19 @@ export class WaitingLogin extends EventTarget {
     this.#deadline = null;
     this.#approved = null;
     this.#claiming = false;
+    this.#binding = null;
     const { signal } = (this.#abort = new AbortController());
     this.#step("restart", { ...INITIAL, ...this.initial });
     try {
-      const { expiresIn, ...changes } = await this.begin();
+      const { expiresIn, binding = null, ...changes } = await this.begin();
       if (signal.aborted) return;
-      const sound = /^[\w-]+$/.test(changes.sessionId) && Number.isFinite(expiresIn);
+      const { sessionId, qrData } = changes;
+      const sound = typeof sessionId === "string" && /^[\w-]+$/.test(sessionId) && Number.isFinite(expiresIn);
       if (!sound) throw new Failure("invalid_response", "the server's answer lacks sessionId or expiresIn");
+      if (qrData && new TextEncoder().encode(qrData).length > LONGEST) {
+        throw new Failure("link_too_long", `a QR code holds ${LONGEST} bytes`);
+      }
+      this.#binding = binding;
       this.#expectEnd(expiresIn);
       this.#step("waiting", changes);
       this.connectSSE();
@@ -189,6 +219,23 @@ export class WaitingLogin extends EventTarget {
     if (this.#state.status === "code") await this.#claim({ code: String(code).replace(/\D/g, "") });
   }
 
+  /**
+   * Have the browser ask the phone for the credential that it has made for this login, and finish with it. For status
+   * `authenticate`, from a click. After a cancel the status stays, and the same can be asked again.
+   */
+  async authenticate() {
+    if (this.#state.status !== "authenticate" || this.#state.busy) return;
+    this.change({ busy: true, error: null });
+    try {
+      const answer = await this.#binding.prove((path, body) => this.request("POST", path, body));
+      if (answer === null) return;
+      this.#approved = answer;
+      await this.#claim();
+    } catch (error) {
+      this.#unproven(Failure.of(error));
+    }
+  }
+
   /** Another attempt: reconnect; claim again if the phone has approved and only the claim failed; otherwise a new login. */
   async retry() {
     if (this.#state.status === "offline") {
@@ -212,8 +259,9 @@ export class WaitingLogin extends EventTarget {
   #step(signal, changes = {}) {
     const status = TRANSITIONS[this.#state.status][signal];
     if (status === undefined) return;
-    this.#state = Object.freeze({ ...this.#state, error: null, ...changes, status });
-    if (!FOLLOWED.includes(status)) this.#hangUp();
+    const isFollowed = FOLLOWED.includes(status);
+    this.#state = Object.freeze({ ...this.#state, error: null, busy: this.#state.busy && isFollowed, ...changes, status });
+    if (!isFollowed) this.#hangUp();
     this.#announce();
   }
 
@@ -240,17 +288,53 @@ export class WaitingLogin extends EventTarget {
     if (Number.isFinite(expiresIn)) this.#expectEnd(expiresIn);
     if (status === "approved") {
       this.#approved = snapshot;
-      const inForm = this.#state.status === "code";
-      if (codeRequired) this.#step("code", { expiresAt, codeRequired, error: inForm ? this.#state.error : null });
+      if (codeRequired) this.#step("code", { expiresAt, codeRequired, error: this.#errorIn("code") });
       else this.#claim();
+    } else if (status === "authenticating") {
+      this.#ask(snapshot);
     } else if (status === "claimed") {
       // Our own claim is told by its answer. Anybody else's was another window of this browser.
       if (this.endsElsewhere) this.#step("claimed");
       else if (!this.#claiming) this.#fail(new Failure("already_claimed", "this login was finished in another window"));
-    } else if (["waiting", "scanned", "rejected", "expired"].includes(status)) {
+    } else if (["rejected", "expired"].includes(status)) {
+      // A proof under way knows better: its answer says why, and where that is lost, asking tells us this again.
+      if (this.#binding?.isSent) return;
+      const isUnproven = status === "rejected" && this.#state.status === "authenticate";
+      this.#step(status, { expiresAt, error: isUnproven ? unproven().summary : null, ...this.explain(snapshot) });
+    } else if (["waiting", "scanned", "confirmed"].includes(status)) {
       this.#step(status, { expiresAt, ...this.explain(snapshot) });
       this.turn(frame);
     }
+  }
+
+  /** What was wrong, as long as the status is this one: the same snapshot may come again. */
+  #errorIn(status) {
+    return this.#state.status === status ? this.#state.error : null;
+  }
+
+  /** The phone has made its credential: the browser is to ask for it, as soon as somebody clicks. */
+  #ask(snapshot) {
+    try {
+      if (this.#binding === null) throw new Failure("invalid_response", "this login is not bound");
+      this.#binding.expect(snapshot);
+      this.#step("authenticating", { expiresAt: snapshot.expiresAt, error: this.#errorIn("authenticate") });
+    } catch (error) {
+      this.#fail(Failure.of(error));
+    }
+  }
+
+  /** A proof that came to nothing: the server's refusal ends the login, all else can be tried again. */
+  #unproven(failure) {
+    if (this.#claiming) return;
+    const signal = signalOf(failure);
+    if (signal !== "authenticating") {
+      this.#step(signal, { error: failure.summary });
+      return;
+    }
+    this.#step(signal, { busy: false, error: failure.summary });
+    this.#expectEnd(this.secondsLeft);
+    // Perhaps only the answer was lost: then the server knows more than we do.
+    if (failure.passing) this.#follower.poll({ again: false });
   }
 
   async #claim(body = {}) {
@@ -300,12 +384,13 @@ export class WaitingLogin extends EventTarget {
     this.#deadline = now() + 1000 * seconds;
     clearTimeout(this.#endTimer);
     this.#endTimer = setTimeout(() => {
-      // A claim under way knows better.
-      if (!this.#claiming) this.#step("expired");
+      // A claim or a proof under way knows better.
+      if (!this.#claiming && !this.#binding?.isSent) this.#step("expired");
     }, 1000 * seconds + 1_500);
   }
 
   #hangUp() {
+    this.#binding?.abort();
     this.#follower?.close();
     this.#follower = null;
     this.#options.clearTimeout(this.#endTimer);
