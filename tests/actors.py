@@ -226,7 +226,7 @@ class Phone:
     @property
     def client(self) -> Browser:
         """The phone's HTTP client: no cookies, no Origin."""
-        return Browser(self.app, ip=self.ip)
+        return Browser(self.app, ip=self.ip, host=urlsplit(self.server).netloc)
 
     async def post(self, path: str, body: dict[str, Any]) -> Answer:
         """POST JSON as an app does."""

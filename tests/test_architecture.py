@@ -23,7 +23,9 @@ SOURCES = {
 PLACES = {
     "asn1crypto": ("eac/", "emulation/pki", "webauthn/core/"),
     "authlib": ("oidc/client.py", "oidc/calls.py"),
-    "cryptography": ("_sealing.py", "eac/", "eid/core/", "eid/network.py", "oidc/core/", "webauthn/", "emulation/"),
+    "cryptography": (
+        *("_sealing.py", "eac/", "eid/core/", "eid/network.py", "http/pins.py", "oidc/core/", "webauthn/", "emulation/"),
+    ),
     # The demo serves the checkout's example.
     "example_app": ("cli.py",),
     "httpx2": ("oidc/network.py", "oidc/http_auth.py", "eid/network.py", "emulation/"),

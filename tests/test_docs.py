@@ -156,6 +156,8 @@ OTHER: dict[str, object] = {
     "eid.keep": ["RestrictedID"],
     "eid.username": "GivenNames",
     "eid.client": "integrated",
+    "eid.webauthn_server": "https://login.example",
+    "eid.webauthn_server_keys": ["login.pem"],
     "eid.pki": "test-pki",
     "eid.server_tls_certificate": "shop.pem",
     "eid.soap_clients": ["other.pem"],
@@ -169,6 +171,8 @@ OTHER |= {"embed.tenants": {"shop": TENANT}} | {
         "token_urls": ["https://shop.example/eid?token="],
         "refresh_origins": ["https://login.shop.example"],
         "theme": "dark",
+        "client": "bound",
+        "server_keys": ["shop.pem"],
         "default_target": "https://shop.example/login",
     }.items()
 }
@@ -224,6 +228,8 @@ def test_a_setting_is_set_by_the_variable_that_the_page_names(row: list[str], mo
         variables |= {f"USEID_OIDC__PROVIDERS__STAFF__{member.upper()}": each for member, each in needed.items()}
     if name.startswith("embed.tenants."):
         variables |= {f"USEID_EMBED__TENANTS__STAFF__{member.upper()}": each for member, each in TENANT.items()}
+    if name.endswith(".client"):
+        variables["USEID_WEBAUTHN__ENABLED"] = True  # A bound login is refused without.
     if name == "eid.username":
         variables["USEID_EID__OPTIONAL"] = ["GivenNames"]  # It is refused without.
     variables[variable.replace("<NAME>", "STAFF")] = value
@@ -368,7 +374,7 @@ def test_the_wire_reference_lists_every_code_with_its_status() -> None:
 
 
 #: What the device switch has nothing to do with.
-ELSEWHERE = ("oidc/", "eid/", "webauthn/", "sessions/protection.py")
+ELSEWHERE = ("oidc/", "eid/", "webauthn/", "integrations/", "sessions/protection.py")
 
 
 def calls(name: str) -> set[str]:

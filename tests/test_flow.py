@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ FLOW = (ROOT / "docs" / "flow.md").read_text()
 SEEDS = ROOT.parent / "shared" / "seeds"
 PAGE = SEEDS / "004_a5a47606e61f001a.txt"
 MAGNUS_PAGE = SEEDS / "000_a5d35bef324815dc.txt"
+WEBAUTHN_PAGE = SEEDS / "001_fea3efe2e441133f.txt"
 OIDC_PAGES = (SEEDS / "003_6c96a5941b486161.txt", SEEDS / "002_0a55aff3fc5d1ac5.txt")
 
 #: Arrows and boxes of the page's drawings, which are not part of what they say.
@@ -120,19 +122,32 @@ def test_the_tables_quote_all_that_the_openid_connect_pages_say_and_nothing_else
     assert quoted == {heading: set(pieces) for heading, pieces in said.items()}
 
 
-def magnus_arrows() -> list[tuple[str, str, str]]:
-    """The arrows of page 000 as the table quotes them: from whom, to whom, and the words."""
-    quoted = [row[1] for heading, row in ROWS if heading == "Magnus flow"]
+def quoted_arrows(heading: str) -> list[tuple[str, str, str]]:
+    """The arrows of a page as the table below this heading quotes them: from whom, to whom, and the words."""
+    quoted = [row[1] for name, row in ROWS if name == heading]
     return [match.groups() for cell in quoted if (match := re.fullmatch(r"(\w+) → (\w+): `(.+)`", cell))]  # type: ignore[misc]
 
 
-def test_the_table_quotes_every_arrow_of_the_magnus_page_in_its_order_and_nothing_else() -> None:
-    if not MAGNUS_PAGE.is_file():
-        pytest.skip("the Magnus page (../shared/seeds) is not beside this checkout")
-    (diagram,) = re.findall(r"```mermaid\n(.*?)```", MAGNUS_PAGE.read_text(), re.S)
+def magnus_arrows() -> list[tuple[str, str, str]]:
+    """The arrows of page 000."""
+    return quoted_arrows("Magnus flow")
+
+
+def webauthn_arrows() -> list[tuple[str, str, str]]:
+    """The arrows of page 001."""
+    return quoted_arrows("Magnus flow with WebAuthn")
+
+
+@pytest.mark.parametrize(("page", "quoted", "count"), [(MAGNUS_PAGE, magnus_arrows, 40), (WEBAUTHN_PAGE, webauthn_arrows, 45)])
+def test_the_table_quotes_every_arrow_of_a_magnus_page_in_its_order_and_nothing_else(
+    page: Path, quoted: Callable[[], list[tuple[str, str, str]]], count: int
+) -> None:
+    if not page.is_file():
+        pytest.skip("the Magnus pages (../shared/seeds) are not beside this checkout")
+    (diagram,) = re.findall(r"```mermaid\n(.*?)```", page.read_text(), re.S)
     arrows = re.findall(r"^\s*(\w+) --?>> (\w+): (.*?)\s*$", diagram, re.M)
-    assert len(arrows) == 40 == diagram.count(">>")
-    assert magnus_arrows() == arrows
+    assert len(arrows) == count == diagram.count(">>")
+    assert quoted() == arrows
 
 
 @pytest.mark.parametrize(("heading", "row"), ROWS, ids=IDS)

@@ -23,6 +23,7 @@ from .events import EIDScanned as EIDScanned
 from .events import Event as Event
 from .events import Events as Events
 from .events import FrontchannelLogout as FrontchannelLogout
+from .events import LoginBound as LoginBound
 from .events import LoginCompleted as LoginCompleted
 from .events import LoginFailed as LoginFailed
 from .events import LoginSucceeded as LoginSucceeded

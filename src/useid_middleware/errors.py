@@ -11,6 +11,7 @@
     ├── RefusedError            the host app's: a listener said no
     ├── ProviderError           the identity provider's: an answer, token or key that must not be believed
     ├── EIDServerError          the eID server's: it refused; knows its ResultMinor
+    ├── EServiceError           a site's: its TLS key is not the one that the settings know
     ├── RateLimited             the caller's: too many requests; knows when to come back
     └── UnavailableError        ours or the operator's: a store or peer is away; knows when to come back
 
@@ -85,6 +86,12 @@ class EIDServerError(UseIDError):
     def __init__(self, minor: str, message: str) -> None:
         super().__init__("eid_server_refused", message, details={"minor": minor})
         self.minor = minor
+
+
+class EServiceError(UseIDError):
+    """An eService is not the one that the settings know."""
+
+    status_hint = 502
 
 
 class StateError(UseIDError):

@@ -94,7 +94,10 @@ class QRApproved(Fact):
 
 @dataclass(frozen=True, slots=True)
 class QRRejected(Fact):
-    """The user rejected on the phone (``user``), or the desktop spent its attempts at the code (``code``)."""
+    """The user rejected on the phone (``user``), or the desktop did not prove enough.
+
+    ``code``: it spent its attempts at the code; ``binding``: its assertion did not hold.
+    """
 
     session_id: str
     account_id: str
@@ -110,7 +113,10 @@ class QRExpired(Fact):
 
 @dataclass(frozen=True, slots=True)
 class EIDLoginStarted(Fact):
-    """A browser began a login with an ID card. ``mode``: ``standard``, ``integrated`` or ``same-device``."""
+    """A browser began a login with an ID card.
+
+    ``mode``: ``standard``, ``integrated``, ``bound`` or ``same-device``.
+    """
 
     session_id: str
     mode: str
@@ -137,8 +143,8 @@ class EIDRejected(Fact):
     """The login with an ID card ended without success.
 
     ``reason``: ``cancelled`` by the user, ``failed``, ``code`` (wrong ones), ``document`` (a card that is revoked,
-    expired or not genuine), ``requirements`` (age, place or a required datum). ``minor`` is the eID server's or
-    client's ResultMinor where there is one.
+    expired or not genuine), ``requirements`` (age, place or a required datum), ``binding`` (the browser's assertion did
+    not hold). ``minor`` is the eID server's or client's ResultMinor where there is one.
     """
 
     session_id: str
@@ -151,6 +157,14 @@ class EIDExpired(Fact):
     """The login ran out while somebody watched it."""
 
     session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginBound(Fact):
+    """A browser has proved by WebAuthn that the phone of its login is at hand. ``tenant``: as of EIDLoginStarted."""
+
+    session_id: str
+    tenant: str = ""
 
 
 @dataclass(slots=True)

@@ -33,10 +33,12 @@ from .settings import Settings
 from .stores import create_store
 from .stores.base import Clock, Store
 from .stores.limits import Limits
+from .waiting.binding import BoundLogins
 from .widget.routes import WidgetRoutes
 
 if TYPE_CHECKING:
     from .eid.mount import EID
+    from .webauthn.client import Connect
 
 ANONYMOUS = AnonymousUser()
 NO_CREDENTIALS = Credentials(None)
@@ -47,7 +49,7 @@ class UseID:
 
     ``clock`` and ``random_bytes`` are for tests; ``locate`` names the place of an IP address for the phone to show;
     ``store``, ``accounts`` and ``eid_server`` take the place of those that the settings name, ``transport`` (of httpx2)
-    that of the network to OpenID providers.
+    that of the network to OpenID providers, ``connect`` that of TLS to the eServices of tenants.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class UseID:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         transport: object = None,
         eid_server: EIDServer | None = None,
+        connect: "Connect | None" = None,
     ) -> None:
         self.settings = settings = settings if settings is not None else Settings()
         self.events = events = events if events is not None else Events()
@@ -92,12 +95,14 @@ class UseID:
         self._tokens: TokenSource | None = None
         #: The login with an ID card, where an eID server or a site that embeds the widget is configured.
         self.eid: EID | None = None
+        #: The logins that WebAuthn can bind to their browser.
+        self._bound: list[BoundLogins] = []
         limits = Limits(store=store, settings=settings)
         with_eid = eid_server is not None or bool(settings.eid.server)
         self._mount(limits, locate, random_bytes, transport, with_eid)
         self._mount_eid(limits, random_bytes, eid_server)
         if settings.webauthn.enabled:
-            self._mount_webauthn(limits, random_bytes)
+            self._mount_webauthn(limits, random_bytes, connect)
 
     def _mount(
         self,
@@ -172,6 +177,7 @@ class UseID:
                 clock=clock,
                 random_bytes=random_bytes,
             )
+            self._bound.append(logins.bound)
             phones = DeviceRoutes(service=devices, streams=self.streams, settings=settings, clock=clock)
             self.router.add(qr.routes())
             self.router.add(self._for_users(phones.routes()))
@@ -211,11 +217,12 @@ class UseID:
         )
         if embedded is not None:
             embedded.server.on_end = self.eid.service.server_ended
+        self._bound.append(self.eid.service.bound)
         self._opening.append(self.eid.open)
         self._closing.insert(0, self.eid.close)
         self.router.add(self.eid.routes())
 
-    def _mount_webauthn(self, limits: Limits, random_bytes: Callable[[int], bytes]) -> None:
+    def _mount_webauthn(self, limits: Limits, random_bytes: Callable[[int], bytes], connect: "Connect | None") -> None:
         # Imported here: whoever has no passkeys need not load the library behind them.
         from .webauthn.mount import WebAuthn
 
@@ -228,6 +235,8 @@ class UseID:
             settings=self.settings,
             clock=self._clock,
             complete_login=self.complete_login,
+            logins=self._bound,
+            connect=connect,
             random_bytes=random_bytes,
         )
         self.router.add(webauthn.routes())

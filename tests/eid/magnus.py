@@ -175,6 +175,10 @@ class App:
         self.drawing.arrow(
             "smartphone", "app", "open via eIDClientURL <br>[tcTokenURL, widgetSessionId, widgetSessionSecret]"
         )
+        return await self.run(client_url)
+
+    async def run(self, client_url: str) -> Outcome:
+        """The client's flow, to its end."""
         card = issue_card(personality_named("erika"), pki=country(), today=NOW.date(), random=stream("card"))
         known = Circumstances(trusted=country().trust_points, today=NOW.date(), random=stream("client"))
         flow = open_link(client_url, known)
@@ -198,7 +202,7 @@ class App:
             case PasswordRequest():
                 return "123456"
             case Connect(url=url):
-                return TLS[urlsplit(url).netloc]
+                return self.certificate_of(urlsplit(url).netloc)
             case Fetch(url=url):
                 return await self._ask("GET", url)
             case Post(url=url, headers=headers, body=body):
@@ -207,6 +211,12 @@ class App:
                     self.drawing.arrow("app", "app", words)
                     return await self._ask("POST", url, body, dict(headers))
                 return await self._ask_server(url, body, dict(headers))
+            case _:
+                raise AssertionError(f"expected no {type(action).__name__}")
+
+    def certificate_of(self, host: str) -> bytes:
+        """The TLS certificate that the client sees there."""
+        return TLS[host]
 
     def _transmit(self, apdu: bytes, transmit: Callable[[bytes], bytes]) -> bytes:
         self.drawing.once("app", "smartphone", "access NFC reader")
@@ -224,7 +234,7 @@ class App:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         answer = await self.network(parts.netloc).send(method, path, body, headers)
         content_type = answer.header("content-type")
-        return Fetched(url, answer.status, content_type, "", answer.body, TLS[parts.netloc])
+        return Fetched(url, answer.status, content_type, "", answer.body, self.certificate_of(parts.netloc))
 
     async def _ask_server(self, url: str, body: bytes, headers: dict[str, str]) -> Fetched:
         """PAOS, of which the page has the first message and the last one in each direction."""

@@ -23,8 +23,8 @@ from useid_middleware import LoginCompleted, LoginFailed
 from useid_middleware._codec import b64url
 from useid_middleware.eid.core.attributes import EIDResult
 from useid_middleware.eid.core.results import MAJOR_OK, ClientMinor
-from useid_middleware.eid.core.session import make_token
 from useid_middleware.events import EIDApproved, EIDRejected, EIDScanned
+from useid_middleware.waiting.tokens import make_token
 
 SHOP = {
     "origins": ("https://shop.example", "https://www.shop.example"),

@@ -20,7 +20,7 @@ from tests.eid.world import (
 )
 from useid_middleware import LoginCompleted
 from useid_middleware._codec import b64url
-from useid_middleware.eid.core.session import make_token
+from useid_middleware.waiting.tokens import make_token
 
 JSON = {"content-type": "application/json", "origin": "http://127.0.0.1:8000"}
 TENANTS = {
@@ -115,7 +115,7 @@ async def test_a_body_beyond_the_bound_is_refused_whole_or_in_parts(world: World
 async def test_a_mode_that_does_not_exist_is_refused(world: World, mode: str) -> None:
     answer = await world.browser().post("/eid/start", {"mode": mode})
     assert (answer.status, answer.code) == (400, "malformed_request")
-    assert answer.json()["message"] == "mode: expected standard or integrated or same-device"
+    assert answer.json()["message"] == "mode: expected standard or integrated or bound or same-device"
 
 
 async def test_a_tctoken_address_without_its_site_is_refused(world: World) -> None:

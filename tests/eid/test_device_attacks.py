@@ -22,8 +22,8 @@ from tests.eid.world import (
 )
 from useid_middleware import LoginCompleted
 from useid_middleware._codec import b64url
-from useid_middleware.eid.core.session import make_token
 from useid_middleware.events import EIDApproved, EIDRejected, EIDScanned
+from useid_middleware.waiting.tokens import make_token
 
 SHOP = {
     "origins": ("https://shop.example", "https://www.shop.example"),

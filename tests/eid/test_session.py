@@ -9,10 +9,11 @@ from useid_middleware.eid.core import session as core
 from useid_middleware.eid.core.session import TRANSITIONS, EIDLogin, Mode, Reason, State, Step
 from useid_middleware.errors import AuthenticationError, StateError
 from useid_middleware.waiting.code import code_required, code_wrong
+from useid_middleware.waiting.tokens import digest, is_secret, make_token, record_of
 
 NOW = 1000.0
 ID = b64url(b"i" * 16)
-START, TOKEN, REFRESH = (core.make_token(ID, drawn * 16) for drawn in (b"s", b"t", b"r"))
+START, TOKEN, REFRESH = (make_token(ID, drawn * 16) for drawn in (b"s", b"t", b"r"))
 CODE = "123456"
 
 #: What each step leads to from each state; all that is not here is refused.
@@ -20,14 +21,19 @@ EXPECTED = {
     ("waiting", "scan"): "scanned",
     ("waiting", "fetch"): "scanned",
     ("waiting", "seal"): "approved",
+    ("waiting", "ask"): "authenticating",
     ("waiting", "reject"): "rejected",
     ("waiting", "expire"): "expired",
     ("scanned", "fetch"): "scanned",
     ("scanned", "approve"): "approved",
     ("scanned", "seal"): "approved",
+    ("scanned", "ask"): "authenticating",
     ("scanned", "claim"): "claiming",
     ("scanned", "reject"): "rejected",
     ("scanned", "expire"): "expired",
+    ("authenticating", "release"): "approved",
+    ("authenticating", "reject"): "rejected",
+    ("authenticating", "expire"): "expired",
     ("approved", "claim"): "claiming",
     ("approved", "reject"): "rejected",
     ("approved", "fail"): "rejected",
@@ -51,8 +57,8 @@ def make(mode: Mode = Mode.STANDARD, **changes: Any) -> EIDLogin:
         return_to="",
         created_at=NOW,
         deadline=NOW + 300,
-        start=core.digest(START) if starts else b"",
-        token=b"" if starts else core.digest(TOKEN),
+        start=digest(START) if starts else b"",
+        token=b"" if starts else digest(TOKEN),
     )
     return replace(login, **changes)
 
@@ -92,7 +98,7 @@ def test_final_states_are_those_that_nothing_leaves() -> None:
     assert {state for state, _ in TRANSITIONS} == set(State) - core.FINAL
 
 
-@pytest.mark.parametrize("state", [State.WAITING, State.SCANNED, State.APPROVED, State.CLAIMING])
+@pytest.mark.parametrize("state", sorted(set(State) - core.FINAL))
 def test_a_state_that_is_not_final_expires_at_its_deadline_to_the_instant(state: State) -> None:
     login = make(state=state)
     assert core.at_time(login, now=NOW + 299.999999) is login
@@ -116,7 +122,7 @@ def test_the_phone_that_begins_spends_the_start_page_and_is_given_a_token() -> N
     login = scanned()
     assert login.state is State.SCANNED
     assert (login.start, login.phone, login.deadline) == (b"", b"p" * 32, NOW + 300)
-    assert core.is_secret(TOKEN, login.token)
+    assert is_secret(TOKEN, login.token)
 
 
 def test_a_second_phone_comes_too_late() -> None:
@@ -133,8 +139,8 @@ def test_without_a_start_page_no_phone_begins(mode: Mode) -> None:
 def test_the_tctoken_is_spent_by_fetching_it_and_says_where_to_come_back() -> None:
     login = core.fetch_token(make(Mode.SAME_DEVICE), refresh=REFRESH, deadline=NOW + 310)
     assert (login.state, login.token, login.deadline) == (State.SCANNED, b"", NOW + 310)
-    assert core.is_secret(REFRESH, login.refresh)
-    assert not core.is_secret(TOKEN, login.token)
+    assert is_secret(REFRESH, login.refresh)
+    assert not is_secret(TOKEN, login.token)
 
 
 @pytest.mark.parametrize("state", sorted({State.APPROVED, State.CLAIMING, *core.FINAL}))
@@ -164,7 +170,7 @@ def test_a_code_of_one_login_says_nothing_about_the_same_code_of_another() -> No
 def test_the_sealed_address_is_taken_once_and_after_the_tctoken() -> None:
     sealed = core.seal(fetched(Mode.INTEGRATED), sealed="c2VhbGVk", deadline=NOW + 120)
     assert (sealed.state, sealed.sealed, sealed.deadline) == (State.APPROVED, "c2VhbGVk", NOW + 120)
-    assert core.is_secret(REFRESH, sealed.refresh)
+    assert is_secret(REFRESH, sealed.refresh)
     for login in (sealed, make(Mode.INTEGRATED)):
         with pytest.raises(StateError, match="wrong_state"):
             core.seal(login, sealed="YWdhaW4", deadline=NOW + 120)
@@ -274,7 +280,7 @@ def test_what_is_rejected_says_why_and_keeps_the_way_back_so_that_the_browser_is
     login = core.reject(fetched(), reason=Reason.CANCELLED, now=NOW + 5)
     assert (login.state, login.reason, login.deadline) == (State.REJECTED, "cancelled", NOW + 5)
     assert (login.eid_session, login.token) == ("", b"")
-    assert core.is_secret(REFRESH, login.refresh)
+    assert is_secret(REFRESH, login.refresh)
 
 
 def test_a_login_can_fail_while_its_result_is_fetched() -> None:
@@ -285,16 +291,16 @@ def test_a_login_can_fail_while_its_result_is_fetched() -> None:
 
 
 def test_a_secret_leads_to_its_login_and_nothing_else_does() -> None:
-    assert core.login_of(TOKEN) == ID
+    assert record_of(TOKEN) == ID
     for other in ("", ID, TOKEN[:-1], TOKEN + "A", "!" + TOKEN[1:], TOKEN[:-1] + "B", "ä" * len(TOKEN)):
-        assert core.login_of(other) == ""
+        assert record_of(other) == ""
 
 
 def test_nothing_is_the_secret_of_a_login_that_has_spent_it() -> None:
-    assert core.is_secret(TOKEN, core.digest(TOKEN))
-    assert not core.is_secret(REFRESH, core.digest(TOKEN))
-    assert not core.is_secret("", b"")
-    assert not core.is_secret(TOKEN, b"")
+    assert is_secret(TOKEN, digest(TOKEN))
+    assert not is_secret(REFRESH, digest(TOKEN))
+    assert not is_secret("", b"")
+    assert not is_secret(TOKEN, b"")
 
 
 def test_the_status_names_the_rest_of_the_time_and_no_secret() -> None:
@@ -315,3 +321,59 @@ def test_what_an_approved_login_needs_depends_on_the_mode() -> None:
 def test_a_rejected_login_says_why(reason: Reason) -> None:
     told = core.status(core.reject(fetched(), reason=reason, now=NOW), version=5, now=NOW)
     assert (told["status"], told["reason"]) == ("rejected", reason.value)
+
+
+# ── bound by WebAuthn ──────────────────────────────────────────────────────────────────────────────────────────────
+
+USER, OTHER = "u" * 43, "v" * 43
+
+
+def asked(**changes: Any) -> EIDLogin:
+    return core.ask(fetched(Mode.BOUND), user_id=USER, options={"hints": ["hybrid"]}, deadline=NOW + 120, **changes)
+
+
+def test_a_bound_login_is_released_after_its_proof_alone() -> None:
+    login = asked()
+    assert core.status(login, version=3, now=NOW)["options"] == {"hints": ["hybrid"]}
+    with pytest.raises(StateError, match="wrong_state"):
+        core.seal(login, sealed="sealed", deadline=NOW + 120)
+    released = core.release(login, user_id=USER, sealed="sealed", deadline=NOW + 120)
+    told = core.status(released, version=4, now=NOW)
+    assert (told["status"], told["sealedRefreshUrl"]) == ("approved", "sealed")
+    assert "options" not in told
+
+
+@pytest.mark.parametrize("mode", [Mode.STANDARD, Mode.INTEGRATED, Mode.SAME_DEVICE])
+def test_no_login_of_another_mode_is_bound(mode: Mode) -> None:
+    with pytest.raises(StateError, match="wrong_state"):
+        core.check_unbound(fetched(mode))
+
+
+def test_a_client_that_never_fetched_the_tctoken_brings_nothing_unless_another_site_has_it() -> None:
+    with pytest.raises(StateError, match="expected the tcToken to be fetched"):
+        core.check_unbound(make(Mode.BOUND))
+    login = make(Mode.BOUND, tenant="bank")
+    assert core.check_unbound(login) is login
+
+
+def test_a_bound_login_is_not_claimed_before_its_proof() -> None:
+    for login in (fetched(Mode.BOUND), asked()):
+        with pytest.raises(StateError, match="wrong_state"):
+            core.claim(login, deadline=NOW + 30)
+    released = core.release(asked(), user_id=USER, sealed="sealed", deadline=NOW + 120)
+    assert core.claim(released, deadline=NOW + 30).state is State.CLAIMING
+
+
+def test_the_proof_of_another_account_changes_nothing() -> None:
+    for step in (
+        lambda: core.release(asked(), user_id=OTHER, sealed="sealed", deadline=NOW + 120),
+        lambda: core.refuse(asked(), user_id=OTHER, now=NOW),
+        lambda: core.refuse(fetched(Mode.BOUND), user_id="", now=NOW),
+    ):
+        with pytest.raises(StateError, match="wrong_state"):
+            step()
+
+
+def test_a_proof_that_does_not_hold_ends_the_login() -> None:
+    refused = core.refuse(asked(), user_id=USER, now=NOW)
+    assert (refused.state, refused.reason, refused.options) == (State.REJECTED, "binding", None)

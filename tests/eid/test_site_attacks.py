@@ -12,7 +12,7 @@ from tests.eid.world import (
     seal_for,
 )
 from useid_middleware import LoginCompleted
-from useid_middleware.eid.core.session import make_token
+from useid_middleware.waiting.tokens import make_token
 
 SHOP = {
     "origins": ("https://shop.example", "https://www.shop.example"),

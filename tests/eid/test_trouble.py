@@ -24,8 +24,8 @@ from useid_middleware import LimitSettings, LoginCompleted
 from useid_middleware._codec import b64url
 from useid_middleware.eid.core.attributes import EIDResult, RestrictedID
 from useid_middleware.eid.core.results import Minor
-from useid_middleware.eid.core.session import make_token
 from useid_middleware.errors import EIDServerError
+from useid_middleware.waiting.tokens import make_token
 
 JSON = {"content-type": "application/json", "origin": "http://127.0.0.1:8000"}
 TENANTS = {

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..accounts.base import Accounts
+from ..errors import ConfigurationError
 from ..events import Events
+from ..http.pins import read_pins
 from ..http.routing import Handler
 from ..http.sse import EventStreams
 from ..sessions.login import CompleteLogin
@@ -55,6 +57,7 @@ class EID:
             settings=settings,
             clock=clock,
             emulated=emulated,
+            webauthn_pins=_webauthn_pins(settings),
             random_bytes=random_bytes,
         )
         self._calls = EIDRoutes(
@@ -95,3 +98,15 @@ class EID:
             return {}
         attributes: Mapping[str, Any] = json.loads(kept.value)
         return attributes
+
+
+def _webauthn_pins(settings: Settings) -> tuple[bytes, ...]:
+    """The pins of the server that binds, as our tcTokens name them; ``ConfigurationError`` where clients need some."""
+    pins = read_pins("eid.webauthn_server_keys", settings.eid.webauthn_server_keys)
+    address = settings.eid.webauthn_server or settings.origin or ""
+    is_needed = settings.eid.client == "bound" or settings.eid.webauthn_server
+    if is_needed and not pins and address.startswith("https://"):
+        raise ConfigurationError(
+            "eid.webauthn_server_keys: must name the TLS certificate or key by which phones know the WebAuthn server"
+        )
+    return pins

@@ -7,19 +7,20 @@ from ..http.asgi import ASGIApp, Headers
 from ..http.redirects import check_redirect
 from ..http.requests import Request
 from ..http.responses import html_response, redirect
-from ..http.routing import Handler
+from ..http.routing import Handler, get_only
 from ..settings import Settings
 from ..stores.base import Clock
 from ..waiting.browser import BROWSER_COOKIE, SECRET_SIZE, browser_cookie_missing, browser_secret
 from ..waiting.records import Current
+from ..waiting.tokens import is_secret
 from ..widget.eid_pages import WIDGET_PERMISSIONS, eid_login_page, widget_page, widget_policy
 from ..widget.serve import LOGIN_POLICY, choose_language
 from .core.identity import PROVIDER
 from .core.results import MAJOR_OK, ClientMinor
-from .core.session import FINAL, EIDLogin, Mode, Reason, State, is_secret
+from .core.session import FINAL, EIDLogin, Mode, Reason, State
 from .core.tctoken import LOOPBACK_CLIENT, client_url
 from .pages import PAGE_POLICY, code_page, ending_page, open_page, start_page
-from .routes import EIDRoutes, get_only, tenant_unknown
+from .routes import EIDRoutes, tenant_unknown
 from .service import EIDService
 
 

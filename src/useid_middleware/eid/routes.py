@@ -12,7 +12,7 @@ from ..http.asgi import ASGIApp, Headers
 from ..http.redirects import check_redirect
 from ..http.requests import Request
 from ..http.responses import Response, json_response
-from ..http.routing import Handler
+from ..http.routing import Handler, get_only
 from ..http.sse import EventStreams
 from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
@@ -24,6 +24,7 @@ from ..waiting.browser import (
     SECRET_SIZE,
     browser_cookie_missing,
     browser_secret,
+    browser_secrets,
     required_browser_secret,
 )
 from ..waiting.code import check_code_format
@@ -101,7 +102,7 @@ class EIDRoutes:
         if body.mode not in ("", *Mode):
             raise malformed("mode", " or ".join(Mode))
         tenant = self._tenant(body)
-        mode = Mode(body.mode or (Mode.INTEGRATED if tenant else self._settings.eid.client))
+        mode = Mode(body.mode or (tenant.client if tenant else self._settings.eid.client))
         started, headers = await self.begin(
             request, mode=mode, return_url=body.returnUrl, tenant=body.tenant, tc_token_url=body.tcTokenUrl
         )
@@ -117,7 +118,8 @@ class EIDRoutes:
         if tenant:
             tc_token_url = self.token_url_of(tenant, tc_token_url)
             if mode is Mode.STANDARD:
-                raise malformed("mode", "integrated or same-device, for another site's login")
+                raise malformed("mode", "integrated, bound or same-device, for another site's login")
+        self._check_mode(mode, tenant)
         cookie = FRAME_COOKIE if tenant else BROWSER_COOKIE
         held = browser_secret(request, cookie)
         secret = held or b64url(self.random_bytes(SECRET_SIZE))
@@ -131,6 +133,17 @@ class EIDRoutes:
             tc_token_url=tc_token_url,
         )
         return started, [] if held else [cookie.set(secret, secure=request.secure)]
+
+    def _check_mode(self, mode: Mode, tenant: str) -> None:
+        """``mode_refused`` for a mode that cannot be, or that is weaker than the settings demand.
+
+        A phishing page chooses for itself; that is why what must be bound has no other way.
+        """
+        client = self._settings.embed.tenants[tenant].client if tenant else self._settings.eid.client
+        if mode is Mode.BOUND and not self._settings.webauthn.enabled:
+            raise RequestError("mode_refused", "mode: expected another; webauthn is not enabled", status_hint=403)
+        if Mode(client) is Mode.BOUND and mode not in (Mode.BOUND, Mode.SAME_DEVICE):
+            raise RequestError("mode_refused", "mode: expected bound or same-device", status_hint=403)
 
     def token_url_of(self, tenant: str, asked: str) -> str:
         """The tcTokenURL that another site's page asks for, if it may; the site's first where it asks for none."""
@@ -152,7 +165,7 @@ class EIDRoutes:
 
     async def look(self, request: Request) -> Current[EIDLogin]:
         """The login in the path, if it is this browser's."""
-        return await _look(self._service, _secrets(request), request.params["id"])
+        return await _look(self._service, browser_secrets(request), request.params["id"])
 
     async def events(self, request: Request) -> ASGIApp:
         """The event stream."""
@@ -160,7 +173,7 @@ class EIDRoutes:
         stream = StatusStream(
             self._service.records,
             login_id,
-            _Browser(self._service, _secrets(request), login_id),
+            _Browser(self._service, browser_secrets(request), login_id),
             streams=self._streams,
             heartbeat=self._settings.sse.heartbeat,
             last_event_id=request.header(b"last-event-id"),
@@ -213,7 +226,7 @@ class EIDRoutes:
         start_url = f"{server}/eid/phone/{started.start}" if started.start else ""
         token_url = login.tc_token_url or (self.tc_token_url(server, started.token) if started.token else "")
         qr_data, client, loopback = start_url, "", ""
-        if login.mode is Mode.INTEGRATED:
+        if login.mode in (Mode.INTEGRATED, Mode.BOUND):
             qr_data = client = build_widget_link(tc_token_url=token_url, session_id=login.id, server=server)
         elif login.mode is Mode.SAME_DEVICE:
             client, loopback = client_url(token_url), client_url(token_url, client=LOOPBACK_CLIENT)
@@ -269,17 +282,6 @@ async def _look(service: EIDService, secrets: tuple[str, ...], login_id: str) ->
         except UseIDError as unknown:
             error = unknown
     raise error
-
-
-def _secrets(request: Request) -> tuple[str, ...]:
-    held = (browser_secret(request, cookie) for cookie in (BROWSER_COOKIE, FRAME_COOKIE))
-    return tuple(secret for secret in held if secret is not None)
-
-
-def get_only(request: Request) -> None:
-    """Refuse HEAD where a GET uses something up."""
-    if request.method != "GET":
-        raise RequestError("method_not_allowed", "method: expected GET", status_hint=405, details={"allow": "GET"})
 
 
 def is_below(url: str, allowed: str) -> bool:

@@ -17,16 +17,18 @@ from ..identity import Identity
 from ..settings import Settings
 from ..stores.base import Clock, Store
 from ..stores.limits import Limits
+from ..waiting.binding import BoundRecords
 from ..waiting.browser import browser_hash
 from ..waiting.code import confirmation_code
 from ..waiting.records import Current, WaitingRecords, session_unknown
+from ..waiting.tokens import ID_SIZE, digest, is_secret, make_token, record_of
 from .core import session as core
 from .core.attributes import UseIDSession
 from .core.identity import PROVIDER, Person, RequirementsNotMet, identity_of, person_of, use_id_request
 from .core.results import ClientMinor, Minor
 from .core.sealing import decode_sealed
 from .core.session import EIDLogin, Mode, Reason, State
-from .core.tctoken import PATH_SECURITY, TCToken
+from .core.tctoken import PATH_SECURITY, TCToken, WebAuthnServer, domain_of
 from .interface import EIDServer
 
 logger: Final = logging.getLogger("useid_middleware")
@@ -55,8 +57,8 @@ class Claimed:
 class EIDService:
     """The steps of a login with an ID card, one method each.
 
-    ``emulated``: the eID server is the embedded one. It is attached, so that the tcToken needs no key, and whoever logs
-    in is nobody.
+    ``webauthn_pins`` are those of the server that binds. ``emulated``: the eID server is the embedded one. It is
+    attached, so that the tcToken needs no key, and whoever logs in is nobody.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class EIDService:
         settings: Settings,
         clock: Clock,
         emulated: bool = False,
+        webauthn_pins: tuple[bytes, ...] = (),
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.records = WaitingRecords(
@@ -81,6 +84,15 @@ class EIDService:
             status=core.status,
             final=core.FINAL,
         )
+        #: Those that are bound by WebAuthn.
+        self.bound = BoundRecords(
+            self.records,
+            core,
+            lifetime=settings.eid.claim_lifetime,
+            released=self._bound,
+            refused=self._unbound,
+            tenant_of=lambda login: login.tenant,
+        )
         self._server = server
         self._store = store
         self._accounts = accounts
@@ -89,6 +101,7 @@ class EIDService:
         self._settings = settings.eid
         self._clock = clock
         self._emulated = emulated
+        self._webauthn_pins = webauthn_pins
         self._random_bytes = random_bytes
         self._asked = use_id_request(settings.eid)
 
@@ -100,9 +113,9 @@ class EIDService:
             raise not_found()
         await self._limits.spend(self._limits.ip(ip), self._limits.waiting_eid)
         now = self._clock()
-        drawn = self._random_bytes(2 * core.ID_SIZE)
-        login_id = b64url(drawn[: core.ID_SIZE])
-        secret = core.make_token(login_id, drawn[core.ID_SIZE :])
+        drawn = self._random_bytes(2 * ID_SIZE)
+        login_id = b64url(drawn[:ID_SIZE])
+        secret = make_token(login_id, drawn[ID_SIZE:])
         ours = not tc_token_url
         starts = ours and mode is Mode.STANDARD
         login = EIDLogin(
@@ -113,8 +126,8 @@ class EIDService:
             return_to=return_to,
             created_at=now,
             deadline=now + self._settings.lifetime,
-            start=core.digest(secret) if starts else b"",
-            token=core.digest(secret) if ours and not starts else b"",
+            start=digest(secret) if starts else b"",
+            token=digest(secret) if ours and not starts else b"",
             tenant=tenant,
             tc_token_url=tc_token_url,
         )
@@ -131,21 +144,21 @@ class EIDService:
 
     async def peek(self, start: str) -> Current[EIDLogin]:
         """The login that the page on the phone is about. Changes nothing: cameras and messengers look at links too."""
-        current = await self.records.load(core.login_of(start))
+        current = await self.records.load(record_of(start))
         login = current.record
-        if not core.is_secret(start, login.start) and login.state is State.WAITING:
+        if not is_secret(start, login.start) and login.state is State.WAITING:
             raise session_unknown()
         return current
 
     async def begin_on_phone(self, start: str, *, phone_secret: str, ip: str) -> str:
         """The phone's user goes on: returns the secret of the tcToken. The first phone has the login."""
         await self._limits.spend(self._limits.ip(ip))
-        current = await self.records.load(core.login_of(start))
+        current = await self.records.load(record_of(start))
         login = current.record
         core.next_state(login.state, core.Step.SCAN)
-        if not core.is_secret(start, login.start):
+        if not is_secret(start, login.start):
             raise session_unknown()
-        token = core.make_token(login.id, self._random_bytes(core.ID_SIZE))
+        token = make_token(login.id, self._random_bytes(ID_SIZE))
         deadline = self._clock() + self._settings.client_lifetime
         scanned = core.begin_on_phone(login, phone=browser_hash(phone_secret), token=token, deadline=deadline)
         if not await self.records.change(current, scanned):
@@ -159,12 +172,12 @@ class EIDService:
         Where that does not work, a tcToken that says so, with an address for the browser to be told.
         """
         await self._limits.spend(self._limits.ip(ip))
-        current = await self.records.load(core.login_of(token))
+        current = await self.records.load(record_of(token))
         login = current.record
-        if not core.is_secret(token, login.token):
+        if not is_secret(token, login.token):
             raise session_unknown()
         core.next_state(login.state, core.Step.FETCH)
-        refresh = core.make_token(login.id, self._random_bytes(core.ID_SIZE))
+        refresh = make_token(login.id, self._random_bytes(ID_SIZE))
         address = f"{login.server}/eid/refresh/{refresh}"
         now = self._clock()
         # Spent before anything else happens: of two who fetch it, one alone makes a session.
@@ -198,12 +211,13 @@ class EIDService:
             communication_error_address=address,
             path_security=PATH_SECURITY if psk else "",
             psk=psk,
+            webauthn_server=self._webauthn_server(login),
         )
 
     async def refreshed(self, token: str) -> Current[EIDLogin]:
         """The login that a client comes back to; ``session_unknown`` for any secret but that of a living one."""
-        current = await self.records.load(core.login_of(token))
-        if not core.is_secret(token, current.record.refresh):
+        current = await self.records.load(record_of(token))
+        if not is_secret(token, current.record.refresh):
             raise session_unknown()
         return current
 
@@ -305,6 +319,12 @@ class EIDService:
         identity = identity_of(person, settings=self._settings, mode=login.mode, emulated=self._emulated, now=now)
         return Claimed(identity, login.return_to)
 
+    async def _bound(self, login: EIDLogin) -> None:
+        await self._events.emit(EIDApproved(self._clock(), login.id))
+
+    async def _unbound(self, login: EIDLogin) -> None:
+        await self._events.emit(EIDRejected(self._clock(), login.id, login.reason))
+
     async def _resume(self, current: Current[EIDLogin], *, asked: bool) -> None:
         await self.records.change(current, core.resume(current.record, asked=asked))
 
@@ -317,6 +337,12 @@ class EIDService:
 
     def _claim_deadline(self, now: float) -> float:
         return now + self._settings.timeout + _CLAIM_GRACE
+
+    def _webauthn_server(self, login: EIDLogin) -> WebAuthnServer | None:
+        """Where the client is to bring the refresh address: we vouch for it, who are known by our certificate."""
+        if login.mode is not Mode.BOUND and not self._settings.webauthn_server:
+            return None
+        return WebAuthnServer(domain_of(self._settings.webauthn_server or login.server), self._webauthn_pins)
 
     def _paos_address(self, login: EIDLogin) -> str:
         return self._settings.paos_address or f"{login.server}/eid/paos"

@@ -81,3 +81,9 @@ class Router:
 def not_found() -> RequestError:
     """The error of an address that is not there, or that this caller may not see."""
     return RequestError("not_found", "no such address", status_hint=404)
+
+
+def get_only(request: Request) -> None:
+    """Refuse HEAD where a GET uses something up."""
+    if request.method != "GET":
+        raise RequestError("method_not_allowed", "method: expected GET", status_hint=405, details={"allow": "GET"})

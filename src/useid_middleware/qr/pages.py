@@ -7,7 +7,8 @@ from ..errors import UseIDError
 from ..http.asgi import ASGIApp
 from ..http.requests import Request
 from ..http.responses import html_response, redirect
-from ..http.routing import Handler
+from ..http.routing import Handler, get_only
+from ..identity import Level
 from ..settings import Settings
 from ..stores.base import Clock
 from ..widget.serve import PlainState, choose_language, plain_page, plain_policy
@@ -23,6 +24,8 @@ _ERRORS: Final = {
         "login_refused": "This application refused the login.",
         "device_unknown": "This phone may not log in any more.",
         "rate_limited": "Too many attempts. Wait a moment and try again.",
+        "needs_script": "This login needs JavaScript: it proves to the browser that your phone is near.",
+        "other": "This login could not be finished here. Start again.",
     },
     "de": {
         "code_wrong": "Das ist nicht der Code, den Ihr Smartphone zeigt. Verbleibende Versuche: {left}.",
@@ -31,6 +34,8 @@ _ERRORS: Final = {
         "login_refused": "Diese Anwendung hat die Anmeldung abgelehnt.",
         "device_unknown": "Dieses Smartphone darf sich nicht mehr anmelden.",
         "rate_limited": "Zu viele Versuche. Warten Sie einen Moment und versuchen Sie es noch einmal.",
+        "needs_script": "Diese Anmeldung braucht JavaScript: Der Browser prüft, ob Ihr Smartphone in der Nähe ist.",
+        "other": "Diese Anmeldung ließ sich hier nicht abschließen. Beginnen Sie von vorn.",
     },
 }
 
@@ -50,11 +55,14 @@ class PageRoutes:
             "POST /plain": self.start_plain,
             "GET /plain/{id}": self.show_plain,
             "POST /plain/{id}": self.finish_plain,
+            "GET /session/refresh/{token}": self.refresh,
         }
 
     async def start_plain(self, request: Request) -> ASGIApp:
-        """A new session for a browser without JavaScript."""
+        """A new session for a browser without JavaScript, if it can have one: no form asks for a phone nearby."""
         return_url = await request.form("returnUrl")
+        if self._settings.qr.level >= Level.L2:
+            return self._refuse(request, "needs_script", status=409)
         current, headers = await self._qr.start(request, app_name="", return_url=return_url)
         return redirect(f"{request.server_path}/plain/{current.record.id}", headers=headers)
 
@@ -70,6 +78,31 @@ class PageRoutes:
         except UseIDError as error:
             return await self._show(request, error)
         return redirect(login.target, headers=headers)
+
+    async def refresh(self, request: Request) -> ASGIApp:
+        """Where the widget leads once it has opened what the phone sealed."""
+        get_only(request)
+        try:
+            login = await self._qr.finish_bound(request)
+        except UseIDError as error:
+            return self._refuse(request, error.code, status=error.status_hint)
+        return redirect(login.target, headers=login.headers)
+
+    def _refuse(self, request: Request, code: str, *, status: int) -> ASGIApp:
+        """Why it does not go on, and the way to begin again."""
+        language = choose_language(request.header(b"accept-language"))
+        texts = _ERRORS[language]
+        login = self._settings.paths.login
+        page = plain_page(
+            server=request.server_path,
+            app_name=self._settings.app_name,
+            session_id="",
+            state="expired",
+            error=texts.get(code, texts["other"]),
+            login_url=f"{request.server_path}{login}" if login else request.app_root + self._settings.landing_page,
+            lang=language,
+        )
+        return html_response(page, status=status, content_security_policy=self._plain_policy)
 
     async def _show(self, request: Request, error: UseIDError | None = None) -> ASGIApp:
         language = choose_language(request.header(b"accept-language"))

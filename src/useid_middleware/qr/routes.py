@@ -25,7 +25,7 @@ from ..waiting.stream import StatusStream
 from .core import session as core
 from .core.frame import Frames, frame_at
 from .core.session import QRSession, State
-from .service import Answer, QRService
+from .service import Answer, Claimed, QRService
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class QRRoutes:
         current, headers = await self.start(request, app_name=body.appName, return_url=body.returnUrl)
         session = current.record
         now = self._clock()
-        answer = {
+        answer: dict[str, object] = {
             "sessionId": session.id,
             "challenge": session.challenge,
             "expiresAt": timestamp(session.deadline),
@@ -116,6 +116,8 @@ class QRRoutes:
             "qrData": self.qr_data(current),
             "assurance": session.level.name,
         }
+        if session.is_bound:
+            answer["refreshOrigins"] = [request.origin]
         return json_response(answer, status=201, headers=headers)
 
     async def start(self, request: Request, *, app_name: str, return_url: str) -> tuple[Current[QRSession], Headers]:
@@ -164,17 +166,24 @@ class QRRoutes:
             frame=check_spelling("frame", body.frame, 8) if body.frame else "",
             ip=request.ip,
         )
-        answer = {
+        answer: dict[str, object] = {
             "context": session.context,
             "expiresAt": timestamp(session.deadline),
             "expiresIn": ceil(session.deadline - self._clock()),
         }
+        if session.is_bound:
+            answer["binding"] = True
         return json_response(answer)
 
     async def approve(self, request: Request) -> ASGIApp:
         """The phone's signed yes."""
-        code = await self._service.approve(await _read_answer(request), ip=request.ip)
-        return json_response({"status": "approved", "code": code} if code else {"status": "approved"})
+        approved = await self._service.approve(await _read_answer(request), ip=request.ip)
+        answer = {"status": "approved"}
+        if approved.code:
+            answer["code"] = approved.code
+        if approved.refresh_url:
+            answer["refreshUrl"] = approved.refresh_url
+        return json_response(answer)
 
     async def reject(self, request: Request) -> ASGIApp:
         """The phone's signed no."""
@@ -188,18 +197,27 @@ class QRRoutes:
         answer = login.answer(bearer=self._settings.sessions.bearer)
         return json_response(answer, headers=headers)
 
+    async def finish_bound(self, request: Request) -> Login:
+        """Claim a bound login at its refresh address, in the browser alone that began it, and log in."""
+        secret = required_browser_secret(request)
+        claimed = await self._service.claim_bound(request.params["token"], secret, ip=request.ip)
+        return await self._log_in(request, claimed)
+
     async def finish(self, request: Request, *, code: str) -> tuple[Login, Headers]:
         """Claim and log in: the login, and the headers that set the cookies."""
         digits = check_code_format(code)
         secret = required_browser_secret(request)
         claimed = await self._service.claim(request.params["id"], secret, code=digits, ip=request.ip)
-        target = claimed.return_to or request.app_root + self._settings.landing_page
-        login = await self._complete_login(request, claimed.identity, target)
+        login = await self._log_in(request, claimed)
         headers = list(login.headers)
         if claimed.remember:
             lifetime = int(self._settings.qr.known_browser_lifetime)
             headers.append(BROWSER_COOKIE.set(secret, secure=request.secure, max_age=lifetime))
         return login, headers
+
+    async def _log_in(self, request: Request, claimed: Claimed) -> Login:
+        target = claimed.return_to or request.app_root + self._settings.landing_page
+        return await self._complete_login(request, claimed.identity, target)
 
     async def qr_svg(self, request: Request) -> ASGIApp:
         """The QR code of this moment as a picture, for pages without script."""

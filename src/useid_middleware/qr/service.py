@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Final
 
@@ -15,9 +15,11 @@ from ..identity import Identity, Level
 from ..settings import Settings
 from ..stores.base import Clock, Store
 from ..stores.limits import Limits
+from ..waiting.binding import BoundRecords
 from ..waiting.browser import browser_hash
 from ..waiting.code import confirmation_code
 from ..waiting.records import Current, WaitingRecords, session_unknown
+from ..waiting.tokens import ID_SIZE, make_token, record_of
 from .core import session as core
 from .core.link import LinkType, build_link, check_link_fits
 from .core.session import QRSession, State
@@ -38,6 +40,14 @@ class Answer:
     public_key: bytes
     signature: bytes
     issued_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """An approved login: the ``code`` for the phone to show, or the ``refresh_url`` for it to seal; empty if not."""
+
+    code: str = ""
+    refresh_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,10 @@ class QRService:
             status=core.status,
             final=core.FINAL,
         )
+        #: Those that are bound by WebAuthn.
+        self.bound = BoundRecords(
+            self.records, core, lifetime=settings.qr.claim_lifetime, released=self._released, refused=self._refused
+        )
         self._accounts = accounts
         self._events = events
         self._limits = limits
@@ -82,7 +96,12 @@ class QRService:
         self._random_bytes = random_bytes
         if settings.origin is not None:
             server = settings.origin + settings.prefix
-            check_link_fits(server=server, scheme=settings.qr.scheme, universal_link=settings.qr.universal_link)
+            check_link_fits(
+                server=server,
+                scheme=settings.qr.scheme,
+                universal_link=settings.qr.universal_link,
+                with_key=settings.qr.level >= Level.L2,
+            )
 
     async def create(
         self, *, browser_secret: str, origin: str, server: str, ip: str, browser: str, app_name: str, return_to: str
@@ -151,15 +170,17 @@ class QRService:
                 return scanned
         raise StateError("wrong_state", "scan: too many changes at once; scan again")
 
-    async def approve(self, answer: Answer, *, ip: str) -> str:
-        """The user approves: returns the confirmation code for the phone to show, empty when none is asked for."""
+    async def approve(self, answer: Answer, *, ip: str) -> Approved:
+        """The user approves."""
         current, device = await self._check_answerable(answer, ip=ip)
         session = current.record
-        core.next_state(session.state, core.Step.APPROVE)
+        core.next_state(session.state, core.approving(session))
         now = self._clock()
         checked = self._verify(session, Decision.APPROVE, answer, device, now)
         code = confirmation_code(self._random_bytes(8)) if await self._needs_code(session) else ""
-        approved = core.decide(session, checked, code=code, deadline=now + self._settings.qr.claim_lifetime)
+        refresh = make_token(session.id, self._random_bytes(ID_SIZE)) if session.is_bound else ""
+        deadline = now + self._settings.qr.claim_lifetime
+        approved = core.decide(session, checked, code=code, refresh=refresh, deadline=deadline)
         # A scanned session is changed by its own phone, its clock and nobody else; losing here means that a second
         # answer of this phone came first, and one answer is all there is.
         if not await self.records.change(current, approved):
@@ -167,7 +188,7 @@ class QRService:
         with suppress(UnavailableError):  # It is approved; a date that is missing must not lose the code.
             await self._accounts.touch_device(device.id, now=now)
         await self._events.emit(QRApproved(now, answer.session_id, device.id, device.account_id))
-        return code
+        return Approved(code, f"{session.server}/session/refresh/{refresh}" if refresh else "")
 
     async def reject(self, answer: Answer, *, ip: str) -> None:
         """The user rejects."""
@@ -175,7 +196,7 @@ class QRService:
         core.next_state(current.record.state, core.Step.REJECT)
         now = self._clock()
         checked = self._verify(current.record, Decision.REJECT, answer, device, now)
-        rejected = core.decide(current.record, checked, code="", deadline=now)
+        rejected = core.decide(current.record, checked, deadline=now)
         if not await self.records.change(current, rejected):
             raise StateError("wrong_state", "reject: another answer came first")
         await self._events.emit(QRRejected(now, answer.session_id, device.account_id, "user"))
@@ -187,13 +208,7 @@ class QRService:
         now = self._clock()
         session = current.record
         changed, error = core.claim(session, code=code, now=now)
-        # The key may have been revoked since it approved; and the account decides, not what a request says. Asked
-        # before anything is spent, so that a database that is away for a moment costs the user nothing.
-        device = await self._device(session.key_id)
-        if device.account_id != session.account_id:
-            raise device_unknown()
-        if not await self.records.change(current, changed):
-            raise StateError("wrong_state", "claim: another claim came first")
+        await self._claim(current, changed)
         if error is not None:
             if changed.state is State.REJECTED:
                 await self._events.emit(QRRejected(now, session_id, session.account_id, "code"))
@@ -202,16 +217,24 @@ class QRService:
         if typed:
             with suppress(UnavailableError):  # Then it is asked for a code again next time.
                 await self._accounts.remember_browser(session.account_id, session.browser, now=now)
-        identity = Identity(
-            provider="qr",
-            subject=device.id,
-            account_id=session.account_id,
-            level=session.level,
-            amr=_methods(session.level, code_typed=typed),
-            auth_time=now,
-            device_id=device.id,
-        )
-        return Claimed(identity, session.return_to, typed)
+        return Claimed(_identity(session, code_typed=typed, now=now), session.return_to, typed)
+
+    async def claim_bound(self, refresh: str, browser_secret: str, *, ip: str) -> Claimed:
+        """The desktop is at the refresh address of a bound login, once."""
+        await self._limits.spend(self._limits.ip(ip))
+        current = await self.look(record_of(refresh), browser_secret)
+        now = self._clock()
+        await self._claim(current, core.claim_bound(current.record, refresh=refresh, now=now))
+        return Claimed(_identity(current.record, code_typed=False, now=now), current.record.return_to, False)
+
+    async def _claim(self, current: Current[QRSession], changed: QRSession) -> None:
+        # The key may have been revoked since it approved; and the account decides, not what a request says. Asked
+        # before anything is spent, so that a database that is away for a moment costs the user nothing.
+        device = await self._device(current.record.key_id)
+        if device.account_id != current.record.account_id:
+            raise device_unknown()
+        if not await self.records.change(current, changed):
+            raise StateError("wrong_state", "claim: another claim came first")
 
     async def expire(self, session_id: str) -> None:
         """Write down that the session has expired, if it has and nobody did; all who watch are told, once."""
@@ -229,6 +252,12 @@ class QRService:
             scheme=self._settings.qr.scheme,
             universal_link=self._settings.qr.universal_link,
         )
+
+    async def _released(self, session: QRSession) -> None:
+        """Nothing more to tell: its user approved before."""
+
+    async def _refused(self, session: QRSession) -> None:
+        await self._events.emit(QRRejected(self._clock(), session.id, session.account_id, "binding"))
 
     async def _check_answerable(self, answer: Answer, *, ip: str) -> tuple[Current[QRSession], DeviceKey]:
         await self._limits.spend(self._limits.ip(ip), self._limits.key(answer.key_id))
@@ -256,7 +285,7 @@ class QRService:
         return device
 
     async def _needs_code(self, session: QRSession) -> bool:
-        if session.level < Level.L1:
+        if session.level < Level.L1 or session.is_bound:
             return False
         settings = self._settings.qr
         if settings.code_for_known_browsers:
@@ -265,8 +294,25 @@ class QRService:
         return not await self._accounts.knows_browser(session.account_id, session.browser, since=since)
 
 
+def _identity(session: QRSession, *, code_typed: bool, now: float) -> Identity:
+    return Identity(
+        provider="qr",
+        subject=session.device_id,
+        account_id=session.account_id,
+        level=session.level,
+        amr=_methods(session.level, code_typed=code_typed),
+        auth_time=now,
+        device_id=session.device_id,
+    )
+
+
 def _methods(level: Level, *, code_typed: bool) -> tuple[str, ...]:
-    """Authentication methods (RFC 8176): a key in software; at L1 a second channel, or the browser's history."""
+    """Authentication methods (RFC 8176): a key in software; at L1 a second channel, or the browser's history.
+
+    At L2 a second key as well, at hand and used by somebody whom the phone has verified.
+    """
+    if level >= Level.L2:
+        return ("pop", "swk", "mca", "user", "mfa")
     if level < Level.L1:
         return ("pop", "swk")
     return ("pop", "swk", "mca") if code_typed else ("pop", "swk", "rba")

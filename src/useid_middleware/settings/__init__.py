@@ -55,11 +55,15 @@ class Settings(BaseSettings):
     prefix: Annotated[str, AfterValidator(check_prefix)] = "/auth"
     #: Refuse everything that is for development only.
     production: bool = False
-    #: Short-lived state: ``sqlite:///file``, ``redis://…``, ``memory://``.
+    #: Short-lived state: ``sqlite:///file``, ``redis://…`` (also ``redis+sentinel://``, ``redis+cluster://``), ``memory://``.
     store: Annotated[
         str,
         check_url(
-            ("sqlite:///", "redis://", "rediss://", "unix://", "memory://"),
+            (
+                *("sqlite:///", "memory://", "unix://"),
+                *("redis://", "redis+sentinel://", "redis+cluster://"),
+                *("rediss://", "rediss+sentinel://", "rediss+cluster://"),
+            ),
             "sqlite:///useid.db, redis://host:6379/0 or memory://",
         ),
     ] = "sqlite:///useid.db"
@@ -123,6 +127,10 @@ class Settings(BaseSettings):
         served = [path for path in self.paths.model_dump().values() if path]
         if len(set(served)) != len(served):
             raise ValueError("paths must differ from each other; switch one off with an empty path")
+        if self.binds and not self.webauthn.enabled:
+            raise ValueError(
+                "webauthn.enabled must be true for logins that WebAuthn binds: qr.assurance L2, client bound"
+            )
         if self.production:
             if self.origin is None or not self.origin.startswith("https://"):
                 raise ValueError(
@@ -143,6 +151,12 @@ class Settings(BaseSettings):
                     )
         return self
 
+    @property
+    def binds(self) -> bool:
+        """Whether some login must be bound by WebAuthn."""
+        by_qr = self.qr.enabled and self.qr.assurance == "L2"
+        return by_qr or "bound" in (self.eid.client, *(tenant.client for tenant in self.embed.tenants.values()))
+
     def warnings(self) -> list[str]:
         """What is allowed and yet unsafe, one sentence each; empty when there is nothing to say."""
         found = []
@@ -158,6 +172,14 @@ class Settings(BaseSettings):
             found.append("qr.assurance is L0: a QR code relayed by a phishing page can log the attacker in; prefer L1")
         for name, provider in self.oidc.providers.items():
             found += [f"oidc.providers.{name}: {warning}" for warning in provider.warnings()]
+        if self.eid.client == "integrated":
+            found.append(
+                "eid.client is integrated: who relays a QR code to a victim gets in; prefer bound"
+            )
+        if self.webauthn.enabled and self.webauthn.attestation == "none" and self.webauthn.trust_anchors:
+            found.append("webauthn.trust_anchors are not asked for: webauthn.attestation is none")
+        if self.webauthn.metadata_roots and self.webauthn.metadata_blob is None:
+            found.append("webauthn.metadata_roots sign nothing: webauthn.metadata_blob is not set")
         if self.eid.server == "embedded":
             found.append("eid.server is embedded: emulated ID cards log in; it is for development and test alone")
         if self.sessions.bearer:

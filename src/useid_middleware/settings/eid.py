@@ -100,8 +100,13 @@ class EIDSettings(Group):
     keep_lifetime: Seconds = 3600
     #: What becomes the name of a new account; empty: none of the attributes.
     username: Literal["", "GivenNames", "FamilyNames", "ArtisticName"] = ""
-    #: The phone's eID client: a stock one, or one that knows the widget.
-    client: Literal["standard", "integrated"] = "standard"
+    #: The phone's eID client: a stock one, or one that knows the widget; ``bound``: one that knows it, and the browser
+    #: proves by WebAuthn that the phone is at hand. With ``bound`` a login by another device has no other way.
+    client: Literal["standard", "integrated", "bound"] = "standard"
+    #: What our tcTokens say of the WebAuthn server that binds: its origin, empty for our own, and PEM files of its TLS
+    #: certificates or public keys, the next ones as well as the present.
+    webauthn_server: OptionalHTTPSURL = ""
+    webauthn_server_keys: tuple[Path, ...] = ()
     #: A login that nobody began on the phone ends after this; one that was begun, after the other; an approved one
     #: must be claimed (and its code typed) within the third.
     lifetime: Seconds = 300
@@ -151,6 +156,11 @@ class Tenant(Group):
     token_urls: Annotated[tuple[HTTPSURL, ...], Field(min_length=1)]
     #: Where its refresh addresses may be; empty: at the origins.
     refresh_origins: tuple[Origin, ...] = ()
+    #: How its logins by another device end: sealed, or sealed and bound by WebAuthn.
+    client: Literal["integrated", "bound"] = "integrated"
+    #: PEM files of the TLS certificates or public keys that its refresh origins have; before a bound login ends there,
+    #: we look whether it is they. Empty: certificates that this machine's authorities vouch for.
+    server_keys: tuple[Path, ...] = ()
     theme: Literal["auto", "light", "dark"] = "auto"
     #: Where the widget's way back leads, after a login that failed; empty for none.
     default_target: OptionalHTTPSURL = ""

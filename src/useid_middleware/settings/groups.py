@@ -18,8 +18,9 @@ class QRSettings(Group):
     lifetime: Seconds = 300
     #: An approved login must be claimed (and its code typed) within this.
     claim_lifetime: Seconds = 120
-    #: L0: plain QR. L1: the QR's frame rotates and a browser not yet known types a confirmation code.
-    assurance: Literal["L0", "L1"] = "L1"
+    #: L0: plain QR. L1: the QR's frame rotates and a browser not yet known types a confirmation code. L2: the QR's
+    #: frame rotates, and the browser proves by WebAuthn that the phone is at hand.
+    assurance: Literal["L0", "L1", "L2"] = "L1"
     #: Demand the code even from browsers that passed it before for the same account.
     code_for_known_browsers: bool = False
     known_browser_lifetime: Seconds = 180 * 86400

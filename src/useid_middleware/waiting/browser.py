@@ -29,6 +29,12 @@ def required_browser_secret(request: Request, cookie: Cookie = BROWSER_COOKIE) -
     return secret
 
 
+def browser_secrets(request: Request) -> tuple[str, ...]:
+    """All that the browser holds of ours: of this site, and of frames in other sites' pages."""
+    held = (browser_secret(request, cookie) for cookie in (BROWSER_COOKIE, FRAME_COOKIE))
+    return tuple(secret for secret in held if secret is not None)
+
+
 def browser_cookie_missing() -> AuthenticationError:
     """The error for a browser that did not begin anything."""
     message = "cookie: expected the one that was set when this login began"

@@ -155,7 +155,10 @@ class WaitingRecords(Generic[R]):
     def news(self, current: Current[R]) -> News:
         """The status as news."""
         record, version = current.record, current.version
-        chunk = encode_event("status", self.status(current), event_id=version)
+        status = self.status(current)
+        # The page is asked to do something: the flow page has an event of its own for that.
+        name = "authenticate" if "options" in status else "status"
+        chunk = encode_event(name, status, event_id=version)
         return News(version, record.state in self._final, record.deadline, chunk)
 
     def is_over(self, current: Current[R]) -> bool:

@@ -1,6 +1,6 @@
 """WebAuthn put together from the settings: one object for the composition root."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -16,16 +16,21 @@ from ..sessions.service import Sessions
 from ..settings import Settings, WebAuthnSettings
 from ..stores.base import Clock, Store
 from ..stores.limits import Limits
+from ..waiting.binding import BoundLogins
+from .binding import BindingService
+from .binding_routes import BindingRoutes
+from .client import Connect, EServices
 from .core.attestation.statement import AttestationType
 from .core.certificates import load_anchors
 from .core.metadata import Metadata, read_metadata
 from .core.trust import ALL_TYPES, AttestationPolicy
+from .parties import Parties
 from .routes import PasskeyRoutes
 from .service import PasskeyService
 
 
 class WebAuthn:
-    """Passkeys."""
+    """Passkeys, and the binding of those ``logins`` that go on at another device."""
 
     def __init__(
         self,
@@ -38,8 +43,23 @@ class WebAuthn:
         settings: Settings,
         clock: Clock,
         complete_login: CompleteLogin,
+        logins: Sequence[BoundLogins],
+        connect: Connect | None,
         random_bytes: Callable[[int], bytes],
     ) -> None:
+        policy = policy_of(settings.webauthn, now=datetime.fromtimestamp(clock(), UTC))
+        binding = BindingService(
+            logins=logins,
+            store=store,
+            events=events,
+            limits=limits,
+            settings=settings,
+            policy=policy,
+            eservices=EServices(tenants=settings.embed.tenants, eid=settings.eid, clock=clock, connect=connect),
+            clock=clock,
+            random_bytes=random_bytes,
+        )
+        self._binding = BindingRoutes(service=binding, parties=Parties(settings)) if logins else None
         service = PasskeyService(
             store=store,
             accounts=accounts,
@@ -47,7 +67,7 @@ class WebAuthn:
             events=events,
             limits=limits,
             settings=settings.webauthn,
-            policy=policy_of(settings.webauthn, now=datetime.fromtimestamp(clock(), UTC)),
+            policy=policy,
             clock=clock,
             random_bytes=random_bytes,
         )
@@ -57,7 +77,8 @@ class WebAuthn:
 
     def routes(self) -> dict[str, Handler]:
         """What anybody may call."""
-        return self._passkeys.routes()
+        routes = self._passkeys.routes()
+        return routes | self._binding.routes() if self._binding is not None else routes
 
     def routes_for_users(self) -> dict[str, Handler]:
         """What asks who is logged in."""

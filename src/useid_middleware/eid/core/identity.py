@@ -19,6 +19,8 @@ PROVIDER: Final = "eid"
 _ASSURANCE: Final = ("", "undefined", "normal", "substantiell", "hoch")
 #: Authentication methods (RFC 8176): a smart card and its PIN, which are two factors; a second channel for the code.
 _METHODS: Final = ("sc", "pin", "mfa")
+#: What else a switch of devices was bound by: the second channel of a code, or a key at hand.
+_SWITCHED: Final = {Mode.STANDARD: ("mca",), Mode.BOUND: ("pop", "user")}
 
 
 class RequirementsNotMet(Exception):
@@ -97,7 +99,7 @@ def identity_of(person: Person, *, settings: EIDSettings, mode: Mode, emulated: 
     username = person.attributes.get(settings.username, "") if settings.username else ""
     # With the stock client on another device, nothing but the code ties phone and desktop together.
     level = Level.L1 if mode is Mode.STANDARD else Level.L3
-    methods: Sequence[str] = (*_METHODS, "mca") if mode is Mode.STANDARD else _METHODS
+    methods: Sequence[str] = (*_METHODS, *_SWITCHED.get(mode, ()))
     return Identity(
         provider=PROVIDER,
         subject=person.pseudonym,

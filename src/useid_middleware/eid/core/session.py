@@ -6,26 +6,27 @@
     waiting, scanned --fetch--> scanned    the client fetched the tcToken, once
     scanned --approve--> approved          standard client: it came back to the phone's browser
     waiting, scanned --seal--> approved    integrated client: it sent the sealed refresh address
+    waiting, scanned --ask--> authenticating    bound: the phone has a credential, for which the browser is asked
+    authenticating --release--> approved   bound: the browser has proved that the phone is at hand
     scanned, approved --claim--> claiming  the browser that began asks for its login; the eID server is asked
     claiming --finish--> claimed
     claiming --resume--> approved, --return--> scanned    the eID server had no result yet, or did not answer
-    waiting, scanned, approved --reject--> rejected        the user, the client or the eID server ended it
+    waiting, scanned, authenticating, approved --reject--> rejected    the user, the client or the eID server ended it
     claiming --fail--> rejected, approved --fail--> rejected (five wrong codes)
-    waiting, scanned, approved, claiming --expire--> expired
+    waiting, scanned, authenticating, approved, claiming --expire--> expired
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
-from ..._codec import Record, b64url, is_b64url, replace, timestamp
+from ..._codec import Record, replace, timestamp
 from ...errors import StateError, UseIDError
 from ...waiting.code import MAX_CODE_ATTEMPTS, code_required, code_wrong
-
-ID_SIZE: Final = 16
-_TOKEN: Final = 2 * 22
+from ...waiting.tokens import digest
 
 
 class Mode(StrEnum):
@@ -35,6 +36,8 @@ class Mode(StrEnum):
     STANDARD = "standard"
     #: The phone's client knows the widget and sends it the sealed refresh address.
     INTEGRATED = "integrated"
+    #: The same, and the browser gets the sealed address once it has proved by WebAuthn that the phone is at hand.
+    BOUND = "bound"
     #: The client is on the device of the browser.
     SAME_DEVICE = "same-device"
 
@@ -44,6 +47,7 @@ class State(StrEnum):
 
     WAITING = "waiting"
     SCANNED = "scanned"
+    AUTHENTICATING = "authenticating"
     APPROVED = "approved"
     CLAIMING = "claiming"
     CLAIMED = "claimed"
@@ -58,6 +62,8 @@ class Step(StrEnum):
     FETCH = "fetch"
     APPROVE = "approve"
     SEAL = "seal"
+    ASK = "ask"
+    RELEASE = "release"
     CLAIM = "claim"
     RESUME = "resume"
     RETURN = "return"
@@ -75,6 +81,7 @@ class Reason(StrEnum):
     CODE = "code"
     DOCUMENT = "document"
     REQUIREMENTS = "requirements"
+    BINDING = "binding"
 
 
 TRANSITIONS: Final[dict[tuple[State, Step], State]] = {
@@ -84,6 +91,9 @@ TRANSITIONS: Final[dict[tuple[State, Step], State]] = {
     (State.SCANNED, Step.APPROVE): State.APPROVED,
     (State.WAITING, Step.SEAL): State.APPROVED,
     (State.SCANNED, Step.SEAL): State.APPROVED,
+    (State.WAITING, Step.ASK): State.AUTHENTICATING,
+    (State.SCANNED, Step.ASK): State.AUTHENTICATING,
+    (State.AUTHENTICATING, Step.RELEASE): State.APPROVED,
     (State.SCANNED, Step.CLAIM): State.CLAIMING,
     (State.APPROVED, Step.CLAIM): State.CLAIMING,
     (State.CLAIMING, Step.FINISH): State.CLAIMED,
@@ -91,11 +101,13 @@ TRANSITIONS: Final[dict[tuple[State, Step], State]] = {
     (State.CLAIMING, Step.RETURN): State.SCANNED,
     (State.WAITING, Step.REJECT): State.REJECTED,
     (State.SCANNED, Step.REJECT): State.REJECTED,
+    (State.AUTHENTICATING, Step.REJECT): State.REJECTED,
     (State.APPROVED, Step.REJECT): State.REJECTED,
     (State.APPROVED, Step.FAIL): State.REJECTED,
     (State.CLAIMING, Step.FAIL): State.REJECTED,
     (State.WAITING, Step.EXPIRE): State.EXPIRED,
     (State.SCANNED, Step.EXPIRE): State.EXPIRED,
+    (State.AUTHENTICATING, Step.EXPIRE): State.EXPIRED,
     (State.APPROVED, Step.EXPIRE): State.EXPIRED,
     (State.CLAIMING, Step.EXPIRE): State.EXPIRED,
 }
@@ -107,8 +119,9 @@ class EIDLogin(Record, frozen=True):
 
     Secrets are kept as their SHA-256, empty once they are spent: ``browser`` is the cookie of the browser that began,
     ``phone`` that of the phone's; ``start`` opens the page on the phone, ``token`` fetches the tcToken, ``refresh``
-    comes back. ``eid_session`` is the eID server's session, ``counter`` the last number it was asked with. ``tenant``
-    and ``tc_token_url`` belong to a login of another site.
+    comes back. ``eid_session`` is the eID server's session, ``counter`` the last number it was asked with. ``user_id``
+    and ``options`` are what the browser is asked to prove. ``tenant`` and ``tc_token_url`` belong to a login of another
+    site.
     """
 
     id: str
@@ -127,6 +140,8 @@ class EIDLogin(Record, frozen=True):
     counter: int = 0
     code_hash: bytes = b""
     attempts: int = 0
+    user_id: str = ""
+    options: Mapping[str, Any] | None = None
     sealed: str = ""
     reason: str = ""
     tenant: str = ""
@@ -188,6 +203,37 @@ def seal(login: EIDLogin, *, sealed: str, deadline: float) -> EIDLogin:
     return replace(login, state=following, sealed=sealed, deadline=deadline)
 
 
+def check_unbound(login: EIDLogin) -> EIDLogin:
+    """The login, if its client may bring a temporary account; ``wrong_state``."""
+    if login.mode is not Mode.BOUND:
+        raise StateError("wrong_state", "ask: not possible in this mode")
+    if not login.tenant and login.state is State.WAITING:
+        raise StateError("wrong_state", "ask: expected the tcToken to be fetched before")
+    next_state(login.state, Step.ASK)
+    return login
+
+
+def ask(login: EIDLogin, *, user_id: str, options: Mapping[str, Any], deadline: float) -> EIDLogin:
+    """The phone has a credential, and the browser is asked to prove that it is at hand."""
+    following = next_state(check_unbound(login).state, Step.ASK)
+    return replace(login, state=following, user_id=user_id, options=options, deadline=deadline)
+
+
+def release(login: EIDLogin, *, user_id: str, sealed: str, deadline: float) -> EIDLogin:
+    """The browser has proved it: it gets the sealed refresh address."""
+    following = next_state(login.state, Step.RELEASE)
+    if login.user_id != user_id:
+        raise StateError("wrong_state", "release: expected the account that the browser was asked for")
+    return replace(login, state=following, user_id="", options=None, sealed=sealed, deadline=deadline)
+
+
+def refuse(login: EIDLogin, *, user_id: str, now: float) -> EIDLogin:
+    """The browser has proved nothing."""
+    if login.state is not State.AUTHENTICATING or login.user_id != user_id:
+        raise StateError("wrong_state", "refuse: expected the account that the browser was asked for")
+    return reject(login, reason=Reason.BINDING, now=now)
+
+
 def check_code(login: EIDLogin, *, code: str, now: float, deadline: float) -> tuple[EIDLogin, UseIDError | None]:
     """What becomes of the login when the desktop claims it with this code, and the error to tell it, if any.
 
@@ -214,6 +260,9 @@ def claim(login: EIDLogin, *, deadline: float) -> EIDLogin:
     ``deadline`` is for the answer, and holds only until that is there: :func:`resume` brings the old one back.
     """
     following = next_state(login.state, Step.CLAIM)
+    if login.mode is Mode.BOUND and login.state is not State.APPROVED:
+        # Who knows the refresh address, and has proved nothing, is refused here.
+        raise StateError("wrong_state", "claim: expected the browser to be bound before")
     return replace(
         login,
         state=following,
@@ -251,30 +300,7 @@ def ended(login: EIDLogin, state: State, *, now: float) -> EIDLogin:
 
     But for the way back: the client brings the browser there, which is told how it ended.
     """
-    return replace(login, state=state, deadline=now, start=b"", token=b"", eid_session="", sealed="")
-
-
-def make_token(login_id: str, drawn: bytes) -> str:
-    """A secret that finds its login: the id, and 16 random bytes behind it."""
-    return login_id + b64url(drawn)
-
-
-def login_of(token: str) -> str:
-    """The id of the login that a secret belongs to; empty for what is no such secret."""
-    half = _TOKEN // 2
-    if len(token) != _TOKEN or not (is_b64url(token[:half], ID_SIZE) and is_b64url(token[half:], ID_SIZE)):
-        return ""
-    return token[:half]
-
-
-def is_secret(token: str, expected: bytes) -> bool:
-    """Whether this is the secret that was kept as ``expected``; nothing is where that is spent."""
-    return bool(expected) and compare_digest(digest(token), expected)
-
-
-def digest(secret: str) -> bytes:
-    """What is kept of a secret."""
-    return sha256(secret.encode()).digest()
+    return replace(login, state=state, deadline=now, start=b"", token=b"", eid_session="", sealed="", options=None)
 
 
 def code_hash(login: EIDLogin, code: str) -> bytes:
@@ -294,6 +320,8 @@ def status(login: EIDLogin, *, version: int, now: float) -> dict[str, object]:
         data["codeRequired"] = login.mode is Mode.STANDARD
         if login.sealed:
             data["sealedRefreshUrl"] = login.sealed
+    elif login.state is State.AUTHENTICATING:
+        data |= {"userId": login.user_id, "options": login.options}
     elif login.state is State.REJECTED:
         data["reason"] = login.reason
     return data
