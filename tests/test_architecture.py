@@ -24,8 +24,11 @@ PLACES = {
     "asn1crypto": ("eac/", "emulation/pki", "webauthn/core/"),
     "authlib": ("oidc/client.py", "oidc/calls.py"),
     "cryptography": (
-        *("_sealing.py", "eac/", "eid/core/", "eid/network.py", "http/pins.py", "oidc/core/", "webauthn/", "emulation/"),
+        *("_sealing.py", "eac/", "eid/core/", "eid/network.py", "http/pins.py"),
+        *("oidc/core/", "webauthn/", "emulation/"),
     ),
+    # A module for each framework, which apps of that framework import.
+    **dict.fromkeys(("asgiref", "django", "fastapi", "litestar", "quart", "werkzeug"), ("integrations/",)),
     # The demo serves the checkout's example.
     "example_app": ("cli.py",),
     "httpx2": ("oidc/network.py", "oidc/http_auth.py", "eid/network.py", "emulation/"),

@@ -158,19 +158,19 @@ def test_the_eid_how_to_names_every_option_of_the_client(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    ("module", "prefix", "path", "stranger"),
+    ("host", "module", "prefix"),
     [
-        ("with_starlette", "/auth", "/orders", 403),
-        ("with_nothing", "/auth", "/", 200),
-        ("with_router", "/account/login", "/", 200),
+        ("starlette", "with_starlette", "/auth"),
+        ("starlette", "with_router", "/account/login"),
+        ("bare", "with_nothing", "/auth"),
     ],
 )
 async def test_a_mount_of_the_how_to_serves_the_app_and_the_login(
-    load: Any, module: str, prefix: str, path: str, stranger: int
+    load: Any, host: str, module: str, prefix: str
 ) -> None:
-    app = load("howto/mount.md", module).app
+    app = load(f"howto/hosts/{host}.md", module).app
     async with client(app) as browser:
-        assert (await browser.get(path)).status_code == stranger
+        assert (await browser.get("/hello")).text == "Hello stranger"
         created = await browser.post(f"{prefix}/session/create")
         assert created.status_code == 201
         server = quote(f"http://127.0.0.1:8000{prefix}", safe="")
@@ -181,7 +181,7 @@ async def test_a_mount_of_the_how_to_serves_the_app_and_the_login(
 
 async def test_the_guard_keeps_strangers_from_starting_a_login_and_from_nothing_else(load: Any) -> None:
     guard = load("howto/operate.md", "guard").StartGuard
-    plugin = load("howto/mount.md", "with_nothing").app
+    plugin = load("howto/hosts/bare.md", "with_nothing").app
     inside, outside = (
         httpx2.AsyncClient(transport=httpx2.ASGITransport(guarded, client=(ip, 1)), base_url="http://127.0.0.1:8000")
         for ip in ("10.1.2.3", "192.0.2.1")

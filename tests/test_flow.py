@@ -138,7 +138,9 @@ def webauthn_arrows() -> list[tuple[str, str, str]]:
     return quoted_arrows("Magnus flow with WebAuthn")
 
 
-@pytest.mark.parametrize(("page", "quoted", "count"), [(MAGNUS_PAGE, magnus_arrows, 40), (WEBAUTHN_PAGE, webauthn_arrows, 45)])
+@pytest.mark.parametrize(
+    ("page", "quoted", "count"), [(MAGNUS_PAGE, magnus_arrows, 40), (WEBAUTHN_PAGE, webauthn_arrows, 45)]
+)
 def test_the_table_quotes_every_arrow_of_a_magnus_page_in_its_order_and_nothing_else(
     page: Path, quoted: Callable[[], list[tuple[str, str, str]]], count: int
 ) -> None:

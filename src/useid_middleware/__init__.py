@@ -54,6 +54,7 @@ from .plugin import UseID as UseID
 from .settings import EIDSettings as EIDSettings
 from .settings import EmbedSettings as EmbedSettings
 from .settings import LimitSettings as LimitSettings
+from .settings import NetworkSettings as NetworkSettings
 from .settings import OIDCProvider as OIDCProvider
 from .settings import OIDCSettings as OIDCSettings
 from .settings import PathSettings as PathSettings

@@ -69,6 +69,7 @@ class UseIDMiddleware:
             await self.app(scope, receive, send)
             return
         useid = self.useid
+        useid.proxies.apply(scope)
         try:
             if not useid.is_running:
                 await useid.start()
@@ -110,6 +111,7 @@ class UseIDRouter:
         if scope["type"] != "http":
             await _close_websocket(receive, send)
             return
+        self.useid.proxies.apply(scope)
         try:
             if not self.useid.is_running:
                 await self.useid.start()

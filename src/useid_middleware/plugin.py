@@ -12,6 +12,7 @@ from .eid.interface import EIDServer
 from .errors import ConfigurationError
 from .events import Answered, Events
 from .http.asgi import ASGIApp, Headers, Receive, Scope
+from .http.forwarded import TrustedProxies
 from .http.requests import Request
 from .http.routing import Handler, Router
 from .http.sse import EventStreams
@@ -75,6 +76,8 @@ class UseID:
         )
         self.streams = EventStreams(retry=settings.sse.retry, adapter=_stream_adapter(settings))
         self.router = Router()
+        #: Whose word counts about where a request comes from.
+        self.proxies = TrustedProxies(settings.network)
         self._logins = Logins(
             accounts=accounts,
             sessions=self.sessions,

@@ -32,6 +32,7 @@ from .groups import PathSettings as PathSettings
 from .groups import QRSettings as QRSettings
 from .groups import SessionSettings as SessionSettings
 from .groups import SSESettings as SSESettings
+from .network import NetworkSettings as NetworkSettings
 from .oidc import OIDCProvider as OIDCProvider
 from .oidc import OIDCSettings as OIDCSettings
 from .values import Origin, PagePath, SitePath, check_prefix, check_url
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
     sse: SSESettings = SSESettings()
+    network: NetworkSettings = NetworkSettings()
     oidc: OIDCSettings = OIDCSettings()
     eid: EIDSettings = EIDSettings()
     embed: EmbedSettings = EmbedSettings()
@@ -173,9 +175,7 @@ class Settings(BaseSettings):
         for name, provider in self.oidc.providers.items():
             found += [f"oidc.providers.{name}: {warning}" for warning in provider.warnings()]
         if self.eid.client == "integrated":
-            found.append(
-                "eid.client is integrated: who relays a QR code to a victim gets in; prefer bound"
-            )
+            found.append("eid.client is integrated: who relays a QR code to a victim gets in; prefer bound")
         if self.webauthn.enabled and self.webauthn.attestation == "none" and self.webauthn.trust_anchors:
             found.append("webauthn.trust_anchors are not asked for: webauthn.attestation is none")
         if self.webauthn.metadata_roots and self.webauthn.metadata_blob is None:
