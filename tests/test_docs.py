@@ -142,6 +142,13 @@ OTHER: dict[str, object] = {
     "webauthn.metadata_blob": "mds.jwt",
     "webauthn.metadata_roots": ["root.pem"],
     "webauthn.aaguids": ["ee882879-721c-4913-9775-3dfcce97072a"],
+    "audit.file": "audit.log",
+    "audit.key_file": "audit.key",
+    "audit.fsync": "never",
+    "audit.on_error": "log",
+    "metrics.path": "/metrics",
+    "metrics.token": "a-token-for-prometheus",
+    "metrics.directory": "metrics",
     "eid.server": "embedded",
     "eid.tls_certificate": "shop.pem",
     "eid.tls_key": "shop-key.pem",
@@ -513,7 +520,7 @@ def test_every_test_that_a_page_names_exists(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_that_a_page_names_exists(name: str) -> None:
     named = re.findall(
-        r"`((?:qr|limits|sse|sessions|oidc|eid|embed|paths)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`",
+        r"`((?:qr|limits|sse|sessions|oidc|eid|embed|paths|audit|metrics)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`",
         PAGES[name].read_text(),
     )
     assert set(named) <= {setting for setting, _ in fields(Settings)}

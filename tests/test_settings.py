@@ -55,7 +55,7 @@ def test_settings_cannot_be_changed() -> None:
         ({"qr": {"scheme": "https"}}, "qr.scheme", "universal_link"),
         ({"qr": {"scheme": "Ta na"}}, "qr.scheme", "tana"),
         ({"qr": {"universal_link": "http://x.example/"}}, "qr.universal_link", "https"),
-        ({"qr": {"assurance": "L2"}}, "qr.assurance", "'L0' or 'L1'"),
+        ({"qr": {"assurance": "L3"}}, "qr.assurance", "'L0', 'L1' or 'L2'"),
         ({"qr": {"no_such": 1}}, "qr.no_such", "no such setting"),
         ({"nonsense": 1}, "nonsense (USEID_NONSENSE)", "no such setting"),
         ({"landing_page": "//evil.example"}, "landing_page", "path of this site"),

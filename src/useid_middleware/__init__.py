@@ -51,9 +51,11 @@ from .middleware import login as login
 from .middleware import logout as logout
 from .oidc.http_auth import AccessTokenAuth as AccessTokenAuth
 from .plugin import UseID as UseID
+from .settings import AuditSettings as AuditSettings
 from .settings import EIDSettings as EIDSettings
 from .settings import EmbedSettings as EmbedSettings
 from .settings import LimitSettings as LimitSettings
+from .settings import MetricsSettings as MetricsSettings
 from .settings import NetworkSettings as NetworkSettings
 from .settings import OIDCProvider as OIDCProvider
 from .settings import OIDCSettings as OIDCSettings

@@ -87,6 +87,7 @@ class UseIDMiddleware:
                 await refusal(scope, receive, send)
                 return
         except UseIDError as error:
+            useid.monitoring.note_error(error)
             if kind == "http":
                 await error_response(error)(scope, receive, send)
             else:
@@ -120,6 +121,7 @@ class UseIDRouter:
                 raise not_found()
             await response(scope, receive, send)
         except UseIDError as error:
+            self.useid.monitoring.note_error(error)
             await error_response(error)(scope, receive, send)
 
 

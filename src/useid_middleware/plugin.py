@@ -15,8 +15,8 @@ from .http.asgi import ASGIApp, Headers, Receive, Scope
 from .http.forwarded import TrustedProxies
 from .http.requests import Request
 from .http.routing import Handler, Router
-from .http.sse import EventStreams
 from .identity import Identity
+from .monitoring import Monitoring
 from .oidc.mount import OIDC
 from .qr.device_routes import DeviceRoutes
 from .qr.devices import DeviceService
@@ -69,13 +69,17 @@ class UseID:
     ) -> None:
         self.settings = settings = settings if settings is not None else Settings()
         self.events = events = events if events is not None else Events()
-        self.store = store = store or create_store(settings.store, key_prefix=settings.key_prefix, clock=clock)
+        #: Audit log and metrics, where they are wanted.
+        self.monitoring = Monitoring(settings, events, audit=settings.audit, metrics=settings.metrics, clock=clock)
+        store = store or create_store(settings.store, key_prefix=settings.key_prefix, clock=clock)
+        self.store = store = self.monitoring.store(store)
         self.accounts = accounts = accounts or create_accounts(settings.accounts)
         self.sessions = Sessions(
             store=store, settings=settings.sessions, events=events, clock=clock, random_bytes=random_bytes
         )
-        self.streams = EventStreams(retry=settings.sse.retry, adapter=_stream_adapter(settings))
+        self.streams = self.monitoring.streams(retry=settings.sse.retry, adapter=_stream_adapter(settings))
         self.router = Router()
+        self.router.add(self.monitoring.routes())
         #: Whose word counts about where a request comes from.
         self.proxies = TrustedProxies(settings.network)
         self._logins = Logins(
@@ -91,8 +95,12 @@ class UseID:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = asyncio.Lock()
-        self._opening: list[Callable[[], Awaitable[None]]] = [self.store.open, self.accounts.open]
-        self._closing: list[Callable[[], Awaitable[None]]] = [self.store.close, self.accounts.close]
+        self._opening: list[Callable[[], Awaitable[None]]] = [
+            *(self.monitoring.open, self.store.open, self.accounts.open)
+        ]
+        self._closing: list[Callable[[], Awaitable[None]]] = [
+            *(self.store.close, self.accounts.close, self.monitoring.close)
+        ]
         #: OpenID Connect, where a provider is configured.
         self.oidc: OIDC | None = None
         self._tokens: TokenSource | None = None

@@ -32,6 +32,8 @@ from .groups import PathSettings as PathSettings
 from .groups import QRSettings as QRSettings
 from .groups import SessionSettings as SessionSettings
 from .groups import SSESettings as SSESettings
+from .monitoring import AuditSettings as AuditSettings
+from .monitoring import MetricsSettings as MetricsSettings
 from .network import NetworkSettings as NetworkSettings
 from .oidc import OIDCProvider as OIDCProvider
 from .oidc import OIDCSettings as OIDCSettings
@@ -94,6 +96,8 @@ class Settings(BaseSettings):
     embed: EmbedSettings = EmbedSettings()
     webauthn: WebAuthnSettings = WebAuthnSettings()
     paths: PathSettings = PathSettings()
+    audit: AuditSettings = AuditSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     def __init__(self, *, from_env: bool = True, config_file: str | Path | None = None, **values: Any) -> None:
         try:
@@ -126,7 +130,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        served = [path for path in self.paths.model_dump().values() if path]
+        served = [path for path in (*self.paths.model_dump().values(), self.metrics.path) if path]
         if len(set(served)) != len(served):
             raise ValueError("paths must differ from each other; switch one off with an empty path")
         if self.binds and not self.webauthn.enabled:
@@ -180,6 +184,10 @@ class Settings(BaseSettings):
             found.append("webauthn.trust_anchors are not asked for: webauthn.attestation is none")
         if self.webauthn.metadata_roots and self.webauthn.metadata_blob is None:
             found.append("webauthn.metadata_roots sign nothing: webauthn.metadata_blob is not set")
+        if self.metrics.path and self.metrics.token is None:
+            found.append("metrics.token is not set: whoever asks from this machine, past every proxy, sees the metrics")
+        if self.audit.file is not None and self.audit.on_error == "log":
+            found.append("audit.on_error is log: people log in while the audit log cannot be written")
         if self.eid.server == "embedded":
             found.append("eid.server is embedded: emulated ID cards log in; it is for development and test alone")
         if self.sessions.bearer:
