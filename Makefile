@@ -1,4 +1,4 @@
-# Each target is one script; see scripts/. Variables: PORT, TLS and TLS_PORT (demo), JSON (bench), CI (test),
+# Each target is one script; see scripts/. Variables: PORT, TLS, TLS_PORT and BOUND (demo), JSON (bench), CI (test),
 # SECONDS_EACH (fuzz), PYTHON (set-up).
 .PHONY: demo test check bench fuzz
 

@@ -2,10 +2,12 @@
 
 The whole integration is two places: the last line puts :class:`UseIDMiddleware` around the app, and :func:`log_in`
 tells it about a login by password. ``request.user``, ``request.auth`` and ``@requires`` then work everywhere, QR login
-and OpenID Connect are served below ``/auth``, and logging out is a form that posts to ``/auth/logout``.
+and OpenID Connect are served below ``/auth``, and logging out is a form that posts to ``/auth/logout``. The settings
+switch passkeys on, and say that the vault demands more than a password.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -21,14 +23,14 @@ from starlette.staticfiles import StaticFiles
 from useid_middleware import Identity, Settings, UseIDMiddleware, login
 from useid_middleware.emulation.phone.page import find_asset
 
-from . import pages
+from . import login_pages, pages
 from .layout import Visit
 from .texts import LANGUAGES, choose_language
 from .users import check_password
 
 _MAX_FORM: Final = 4096
 
-settings: Final = Settings(app_name="Harbour")
+settings: Final = Settings(app_name="Harbour", webauthn={"enabled": True}, levels={"/vault": "L2"})
 #: Names and labels of the OpenID providers; `make demo` starts one of its own and configures it.
 PROVIDERS: Final = tuple((name, provider.label or name) for name, provider in settings.oidc.providers.items())
 FORM_TARGETS: Final = tuple(
@@ -37,6 +39,12 @@ FORM_TARGETS: Final = tuple(
 )
 #: Where `make demo` serves its emulated phone with an ID card.
 EID_PHONE: Final = os.environ.get("HARBOUR_EID_PHONE", "")
+#: Whether `make demo` wants the pages to find its emulated phones' passkeys.
+HAS_HYBRID: Final = bool(os.environ.get("HARBOUR_HYBRID"))
+#: Where a login must be bound, the plugin refuses the modes that leave it unbound.
+EID_MODES: Final = (
+    ("bound", "same-device") if settings.eid.client == "bound" else ("standard", "integrated", "bound", "same-device")
+)
 
 
 async def home(request: Request) -> Response:
@@ -49,19 +57,24 @@ async def log_in(request: Request) -> Response:
     if request.method != "POST":
         query = request.query_params
         # Starlette's @requires says "next", the plugin's elements say "return".
-        return pages.login(visit(request), target=local_path(request, query.get("next", query.get("return", "/"))))
+        return login_pages.login(
+            visit(request), target=local_path(request, query.get("next", query.get("return", "/")))
+        )
     check_origin(request)
     form = await read_form(request)
     username, target = form.get("username", ""), local_path(request, form.get("next", "/"))
     if not await check_password(username, form.get("password", "")):
-        return pages.login(visit(request), target=target, username=username, failed=True)
+        return login_pages.login(visit(request), target=target, username=username, failed=True)
     await login(request, Identity(provider="password", subject=username, username=username, amr=("pwd",)))
     return RedirectResponse(target, status_code=303)
 
 
 async def id_card(request: Request) -> Response:
-    """Log in with an ID card; leads to ``?next=``."""
-    return pages.id_card(visit(request), target=local_path(request, request.query_params.get("next", "/")))
+    """Log in with an ID card, in the mode ``?mode=``; leads to ``?next=``."""
+    query = request.query_params
+    mode = query.get("mode", "")
+    target = local_path(request, query.get("next", "/"))
+    return login_pages.id_card(visit(request), target=target, mode=mode if mode in EID_MODES else "")
 
 
 @requires("authenticated", redirect="login")
@@ -74,6 +87,17 @@ async def protected(request: Request) -> Response:
 async def phones(request: Request) -> Response:
     """Enrol and revoke phones."""
     return pages.phones(visit(request))
+
+
+@requires("authenticated", redirect="login")
+async def passkeys(request: Request) -> Response:
+    """Add, name and delete passkeys."""
+    return pages.passkeys(visit(request))
+
+
+async def vault(request: Request) -> Response:
+    """For sessions of ``L2`` and more, as ``levels`` has it: whose session has less never comes here."""
+    return pages.vault(visit(request))
 
 
 async def phone(request: Request) -> Response:
@@ -113,7 +137,20 @@ def visit(request: Request) -> Visit:
         form_targets=FORM_TARGETS,
         has_eid=bool(settings.eid.server),
         eid_phone=EID_PHONE,
+        eid_modes=EID_MODES,
+        is_bound=settings.qr.assurance == "L2",
+        has_hybrid=HAS_HYBRID,
+        passkeys_at=place_for_passkeys(request),
     )
+
+
+def place_for_passkeys(request: Request) -> str:
+    """This page at localhost, where the browser has it at an address of this machine; else empty."""
+    try:
+        ip_address(request.url.hostname or "")
+    except ValueError:
+        return ""
+    return str(request.url.replace(hostname="localhost"))
 
 
 def local_path(request: Request, target: str) -> str:
@@ -154,6 +191,8 @@ site = Starlette(
         Route("/id-card", id_card, name="id_card"),
         Route("/protected", protected, name="protected"),
         Route("/phones", phones, name="phones"),
+        Route("/passkeys", passkeys, name="passkeys"),
+        Route("/vault", vault, name="vault"),
         Route("/phone/{file:path}", phone),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ],

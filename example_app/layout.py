@@ -46,6 +46,13 @@ class Visit:
     #: Whether ID cards can log in, and where the emulated phone for them is; empty for none.
     has_eid: bool = False
     eid_phone: str = ""
+    #: How phone and computer may share a login with an ID card.
+    eid_modes: Sequence[str] = ()
+    #: Whether a login by phone is bound to this computer, and whether the phone for it is emulated.
+    is_bound: bool = False
+    has_hybrid: bool = False
+    #: Where this page has passkeys, if not here: browsers know none of an address.
+    passkeys_at: str = ""
 
     @property
     def text(self) -> Mapping[str, str]:
@@ -56,9 +63,9 @@ class Visit:
 def page(visit: Visit, *, title: str, main: str, scripts: Sequence[str] = (), status: int = 200) -> HTMLResponse:
     """The frame around every page."""
     text = visit.text
-    links = [("/", text["home"]), ("/protected", text["protected"]), ("/phones", text["phones"])]
+    links = [("/", "home"), ("/protected", "protected"), ("/phones", "phones"), ("/passkeys", "passkeys")]
     current = {visit.path: ' aria-current="page"'}
-    items = "".join(f'<li><a href="{path}"{current.get(path, "")}>{name}</a></li>' for path, name in links)
+    items = "".join(f'<li><a href="{path}"{current.get(path, "")}>{text[name]}</a></li>' for path, name in links)
     if visit.username:
         user = f"""\
 <form class="user" method="post" action="/auth/logout"><span id="user">{escape(visit.username)}</span>
@@ -74,7 +81,14 @@ def page(visit: Visit, *, title: str, main: str, scripts: Sequence[str] = (), st
         f' · <a href="{escape(address)}" lang="{code}" hreflang="{code}">{LANGUAGES[code]["language"]}</a>'
         for code, address in visit.translations
     )
-    modules = "".join(f'<script type="module" src="{source}"></script>\n' for source in scripts)
+    head = ""
+    if visit.has_hybrid:
+        # A computer without Bluetooth meets a phone that is a window; see emulation/phone/static/hybrid.js.
+        scripts = ["/phone/hybrid.js", *scripts]
+        if visit.eid_phone:
+            place = escape(f"{visit.eid_phone}authenticator")
+            head = f'<meta name="useid-demo-authenticator" content="{place}">\n'
+    head += "".join(f'<script type="module" src="{source}"></script>\n' for source in scripts)
     response = HTMLResponse(
         f"""\
 <!doctype html>
@@ -86,7 +100,7 @@ def page(visit: Visit, *, title: str, main: str, scripts: Sequence[str] = (), st
 <title>{title} · Harbour</title>
 <link rel="icon" href="/static/icon.svg">
 <link rel="stylesheet" href="/static/app.css">
-{modules}</head>
+{head}</head>
 <body>
 <a class="skip" href="#main">{text["skip"]}</a>
 <header><a class="brand" href="/"><img src="/static/icon.svg" alt="" width="32" height="32">Harbour</a>

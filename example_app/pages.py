@@ -1,10 +1,12 @@
-"""The app's pages: plain functions from what is to be shown to a response. What came from outside is escaped."""
+"""The app's pages: plain functions from what is to be shown to a response. What came from outside is escaped.
+
+Those on which a person logs in are in :mod:`example_app.login_pages`.
+"""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
-from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse
 
@@ -23,13 +25,15 @@ def home(visit: Visit) -> HTMLResponse:
 {note if not visit.roles else ""}
 <p class="lead">{lead} {_level(visit)}.</p>
 <p class="actions"><a class="button" href="/protected">{text["see_protected"]}</a>
-<a class="button quiet" href="/phones">{text["see_phones"]}</a></p>"""
+<a class="button quiet" href="/phones">{text["see_phones"]}</a>
+<a class="button quiet" href="/passkeys">{text["see_passkeys"]}</a></p>"""
     else:
         hero = f"""\
 <h1>{text["home_title"]}</h1>
 <p class="lead">{text["home_lead"]}</p>
 <p class="actions"><a class="button" href="/login">{text["log_in"]}</a></p>"""
     names = ["step_password", "step_phone", "step_enrol", "step_qr", *(["step_eid"] if visit.has_eid else [])]
+    names += ["step_passkey", "step_vault"]
     steps = "".join(f"<li><p>{text[name]}</p></li>" for name in names)
     return page(
         visit,
@@ -41,98 +45,23 @@ def home(visit: Visit) -> HTMLResponse:
     )
 
 
-def login(visit: Visit, *, target: str, username: str = "", failed: bool = False) -> HTMLResponse:
-    """The app's own password form and, beside it, the plugin's widget."""
-    text = visit.text
-    alert = f'<p class="alert" id="login-failed" role="alert">{text["login_failed"]}</p>' if failed else ""
-    wrong = ' aria-invalid="true" aria-describedby="login-failed"' if failed else ""
-    return page(
-        visit,
-        title=text["login_title"],
-        status=403 if failed else 200,
-        scripts=("/auth/widget/useid-login.js", "/static/login.js"),
-        main=f"""\
-<h1>{text["login_title"]}</h1>
-<div class="ways">
-<div class="stack">
-<section class="card" aria-labelledby="by-password">
-<h2 id="by-password">{text["by_password"]}</h2>
-{alert}
-<form class="fields" method="post" action="/login">
-<input type="hidden" name="next" value="{escape(target)}">
-<label for="username">{text["username"]}</label>
-<input id="username" name="username" value="{escape(username)}" autocomplete="username" autocapitalize="none"\
- spellcheck="false" required maxlength="60"{wrong}>
-<label for="password">{text["password"]}</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required maxlength="200"{wrong}>
-<button class="button">{text["log_in"]}</button>
-</form>
-<p class="hint">{text["demo_account"]}</p>
-</section>
-{_providers(visit, target)}{_id_card(visit, target)}</div>
-<p class="or">{text["or"]}</p>
-<div class="by-phone">
-<useid-login server="/auth" return-url="{escape(target)}">
-<noscript><form class="card" method="post" action="/auth/plain">
-<input type="hidden" name="returnUrl" value="{escape(target)}">
-<button class="button">{text["no_script_login"]}</button></form></noscript>
-</useid-login>
-<p class="hint">{text["qr_hint"]}</p>
-<p class="hint" id="qr-sent" role="status" data-text="{escape(text["qr_sent"])}"></p>
-</div>
-</div>""",
-    )
-
-
-def id_card(visit: Visit, *, target: str) -> HTMLResponse:
-    """The plugin's widget for ID cards, and the way to the emulated phone where there is one."""
-    text = visit.text
-    phone = f'<p class="hint">{text["eid_phone_hint"].format(phone=escape(visit.eid_phone))}</p>'
-    sent = f'<p class="hint" id="qr-sent" role="status" data-text="{escape(text["eid_sent"])}"></p>'
-    return page(
-        visit,
-        title=text["eid_title"],
-        scripts=("/auth/widget/useid-eid.js", "/static/id-card.js"),
-        main=f"""\
-<h1>{text["login_title"]}</h1>
-<p class="lead">{text["eid_lead"]}</p>
-<div class="by-phone alone">
-<useid-eid server="/auth" return-url="{escape(target)}" data-phone="{escape(visit.eid_phone)}">
-<noscript><form class="card" method="post" action="/auth/eid/plain">
-<input type="hidden" name="returnUrl" value="{escape(target)}">
-<button class="button">{text["eid_no_script"]}</button></form></noscript>
-</useid-eid>
-{phone + sent if visit.eid_phone else ""}</div>
-<p><a href="/login?{escape(urlencode({"next": target}))}">{text["other_ways"]}</a></p>""",
-    )
-
-
 def protected(visit: Visit) -> HTMLResponse:
     """The members' page: how this login was made, and the account's sessions."""
     text = visit.text
-    moment = datetime.fromtimestamp(visit.auth_time, UTC)
-    since = f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%Y-%m-%d %H:%M} UTC</time>'
-    methods = "".join(f"<li><code>{escape(name)}</code> {text.get(name, '')}</li>" for name in visit.amr)
-    names = "".join(f"<li>{escape(role)}</li>" for role in visit.roles)
-    roles = (
-        f'<div><dt>{text["roles"]}</dt><dd><ul class="methods" id="roles">{names}</ul></dd></div>\n' if names else ""
-    )
     profile = f'<p><a href="/auth/profile">{text["profile"]}</a></p>' if visit.by_provider else ""
     return page(
         visit,
         title=text["protected_title"],
-        scripts=("/static/sessions.js",),
+        scripts=("/static/times.js", "/static/sessions.js"),
         main=f"""\
 <h1>{text["protected_title"]}</h1>
 <p class="lead">{text["protected_lead"]}</p>
 <section class="card" aria-labelledby="this-login"><h2 id="this-login">{text["this_login"]}</h2>
-<dl class="facts">
-<div><dt>{text["account"]}</dt><dd>{escape(visit.username)}</dd></div>
-<div><dt>{text["level"]}</dt><dd><b id="acr" class="badge">{escape(visit.acr)}</b> {_level(visit)}</dd></div>
-<div><dt>{text["methods"]}</dt><dd><ul class="methods" id="amr">{methods}</ul></dd></div>
-<div><dt>{text["since"]}</dt><dd>{since}</dd></div>
-{roles}</dl>
+{_facts(visit)}
 {profile}</section>
+<section class="card" aria-labelledby="vault-title"><h2 id="vault-title">{text["vault_title"]}</h2>
+<p class="hint">{text["vault_hint"]}</p>
+<p class="actions"><a class="button" href="/vault">{text["vault_open"]}</a></p></section>
 <section class="card" id="sessions" aria-labelledby="sessions-title" data-errors="{_errors(text)}">
 <h2 id="sessions-title">{text["sessions"]}</h2>
 <p class="hint">{text["sessions_lead"]}</p>
@@ -148,40 +77,63 @@ def protected(visit: Visit) -> HTMLResponse:
     )
 
 
+def vault(visit: Visit) -> HTMLResponse:
+    """A page for sessions of ``L2`` and more, and what this one has shown."""
+    text = visit.text
+    return page(
+        visit,
+        title=text["vault_title"],
+        scripts=("/static/times.js",),
+        main=f"""\
+<h1>{text["vault_title"]}</h1>
+<p class="lead">{text["vault_lead"]}</p>
+<section class="card" aria-labelledby="this-login"><h2 id="this-login">{text["this_login"]}</h2>
+{_facts(visit)}</section>""",
+    )
+
+
+def passkeys(visit: Visit) -> HTMLResponse:
+    """Add, name and delete passkeys: the plugin's element."""
+    text = visit.text
+    if visit.passkeys_at:
+        main = f'<p class="notice">{text["passkeys_at"].format(address=escape(visit.passkeys_at))}</p>'
+    else:
+        main = f"""\
+<div class="element"><useid-passkey mode="manage" server="/auth"></useid-passkey></div>
+<noscript><p class="card">{text["no_script"]}</p></noscript>"""
+    return page(
+        visit,
+        title=text["passkeys_title"],
+        scripts=() if visit.passkeys_at else ("/auth/widget/useid-passkey.js",),
+        main=f"""\
+<h1>{text["passkeys_title"]}</h1>
+<p class="lead">{text["passkeys_lead"]}</p>
+{main}""",
+    )
+
+
+def _facts(visit: Visit) -> str:
+    """How this login was made."""
+    text = visit.text
+    moment = datetime.fromtimestamp(visit.auth_time, UTC)
+    since = f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%Y-%m-%d %H:%M} UTC</time>'
+    methods = "".join(f"<li><code>{escape(name)}</code> {text.get(name, '')}</li>" for name in visit.amr)
+    names = "".join(f"<li>{escape(role)}</li>" for role in visit.roles)
+    roles = f'<div><dt>{text["roles"]}</dt><dd><ul class="methods" id="roles">{names}</ul></dd></div>' if names else ""
+    return f"""\
+<dl class="facts">
+<div><dt>{text["account"]}</dt><dd>{escape(visit.username)}</dd></div>
+<div><dt>{text["level"]}</dt><dd><b id="acr" class="badge">{escape(visit.acr)}</b> {_level(visit)}</dd></div>
+<div><dt>{text["methods"]}</dt><dd><ul class="methods" id="amr">{methods}</ul></dd></div>
+<div><dt>{text["since"]}</dt><dd>{since}</dd></div>
+{roles}</dl>"""
+
+
 def _level(visit: Visit) -> str:
     """What the level of this login means; one with an emulated card says that it means nothing."""
     level, _, emulated = visit.acr.partition("-")
     meaning = visit.text["L1_card" if level == "L1" and "sc" in visit.amr else level]
     return f"{meaning} ({visit.text['emulated']})" if emulated else meaning
-
-
-def _providers(visit: Visit, target: str) -> str:
-    """A link for each OpenID provider."""
-    links = "".join(
-        f'<a class="button" href="/auth/login?{escape(urlencode({"provider": name, "return": target}))}">'
-        f"{visit.text['provider'].format(provider=escape(label))}</a>\n"
-        for name, label in visit.providers
-    )
-    if not links:
-        return ""
-    title = visit.text["by_provider"]
-    return f"""\
-<section class="card" aria-labelledby="by-provider"><h2 id="by-provider">{title}</h2>
-<p class="actions">{links}</p></section>
-"""
-
-
-def _id_card(visit: Visit, target: str) -> str:
-    """A link to the login with an ID card, where one can log in so."""
-    if not visit.has_eid:
-        return ""
-    text = visit.text
-    address = f"/id-card?{urlencode({'next': target})}"
-    return f"""\
-<section class="card" aria-labelledby="by-id-card"><h2 id="by-id-card">{text["by_id_card"]}</h2>
-<p class="hint">{text["by_id_card_hint"]}</p>
-<p class="actions"><a class="button" href="{escape(address)}">{text["eid_title"]}</a></p></section>
-"""
 
 
 def phones(visit: Visit) -> HTMLResponse:

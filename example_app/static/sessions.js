@@ -5,8 +5,6 @@ import { call, errorText, fill, localTime, part } from "./calls.js";
 const root = document.getElementById("sessions");
 const others = part(root, "others");
 
-for (const time of document.querySelectorAll("time")) time.textContent = localTime(time.dateTime);
-
 function row(session) {
   const item = root.querySelector("template").content.firstElementChild.cloneNode(true);
   part(item, "browser").textContent = session.browser || "–";

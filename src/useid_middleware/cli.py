@@ -5,14 +5,18 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Final
 
+from .audit.commands import add_commands as add_audit_commands
 from .emulation.card.commands import add_commands as add_card_commands
 from .emulation.client.commands import add_commands as add_client_commands
 from .emulation.client.serving import CLIENT_PORT
+from .emulation.loopback import NAME, AtLocalhost, listen_at_localhost
 from .emulation.phone.commands import add_commands as add_phone_commands
 from .emulation.pki_commands import add_commands as add_pki_commands
 from .emulation.provider.app import Provider
@@ -34,6 +38,8 @@ _DEMO_EID: Final = {
     "AGE": "18",
     "TRANSACTION_INFO": "Demo of useid-middleware",
 }
+#: What `useid demo --bound` asks of phones: their passkey for each login on another device.
+_DEMO_BOUND: Final = {"QR__ASSURANCE": "L2", "EID__CLIENT": "bound"}
 _DEMO_SCOPES: Final = ("openid", "profile", "email", "roles", "offline_access")
 
 
@@ -54,8 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--provider-port", type=int, metavar="PORT", help="of the test OpenID provider (else the next one)"
     )
     demo.add_argument("--tls", action="store_true", help="serve https://localhost, for real eID clients")
+    demo.add_argument(
+        "--bound", action="store_true", help="bind each login by phone to this computer, by the phone's passkey"
+    )
     demo.set_defaults(func=_demo)
 
+    add_audit_commands(commands)
     add_oidc_commands(commands)
     add_phone_commands(commands)
     add_provider_commands(commands)
@@ -96,8 +106,8 @@ def _place(url: str) -> str:
 
 def _demo(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(Path.cwd()))
-    # An eID client knows us by a name: an address would do for neither certificate.
-    url = f"https://localhost:{options.port}" if options.tls else f"http://127.0.0.1:{options.port}"
+    # Browsers know no passkeys of an address, and eID clients no certificate of one.
+    url = f"{'https' if options.tls else 'http'}://{NAME}:{options.port}"
     certificate, key = None, None
     try:
         import uvicorn
@@ -105,6 +115,10 @@ def _demo(options: argparse.Namespace) -> int:
         from .emulation.client.demo_tls import prepare_demo_tls
         from .emulation.client.serving import serve_eid_phone
 
+        if find_spec("example_app") is None:
+            # Said before anything is served or written.
+            raise ModuleNotFoundError(name="example_app")
+        listeners = listen_at_localhost(options.port)
         issuer = _serve_provider(options.provider_port or options.port + 1, app=url)
         # As an operator would configure it; what is configured already stays.
         demo: dict[str, object] = {"issuer": issuer, "label": "the test provider"}
@@ -113,12 +127,16 @@ def _demo(options: argparse.Namespace) -> int:
         os.environ.setdefault("USEID_OIDC__PROVIDERS", json.dumps({"demo": demo}))
         for name, value in _DEMO_EID.items():
             os.environ.setdefault(f"USEID_EID__{name}", value)
+        for name, value in _DEMO_BOUND.items() if options.bound else ():
+            os.environ.setdefault(f"USEID_{name}", value)
         pki_folder = Path(os.environ.get("USEID_EID__PKI", EIDSettings().pki))
         # Where a real eID client has that port, the links on this computer are its, and the phone is elsewhere.
         phone = serve_eid_phone(pki_folder=pki_folder, app_url=url) or serve_eid_phone(
             0, pki_folder=pki_folder, app_url=url
         )
         os.environ["HARBOUR_EID_PHONE"] = phone
+        # The emulated phones are in windows of this computer: no radio reaches them.
+        os.environ["HARBOUR_HYBRID"] = "emulated"
         if options.tls:
             certificate, key = prepare_demo_tls(pki_folder / "tls")
             os.environ.setdefault("USEID_EID__SERVER_TLS_CERTIFICATE", str(certificate))
@@ -128,21 +146,31 @@ def _demo(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"the demo lacks {error.name}: run make demo in a checkout of useid-middleware"
         ) from None
-    print(f"Open {url} on this computer, and {url}/phone in a second window: it plays the phone.")
+    print(f"Open {url} on this computer, and {url}/phone/ in a second window: it plays the phone.")
     print("Log in as alice with the password wonderland, or with the test provider; enrol the phone, log out, and log")
     print(f"in with the QR code. The test OpenID provider is at {issuer}.")
-    for line in _about_cards(phone, pki_folder, tls=options.tls):
+    for line in (*_about_binding(bound=options.bound), *_about_cards(phone, pki_folder, tls=options.tls)):
         print(line)
-    uvicorn.run(
-        app,
-        host="127.0.0.1",
-        port=options.port,
+    config = uvicorn.Config(
+        AtLocalhost(app),
         log_level="warning",
         timeout_graceful_shutdown=5,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    return 0
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=listeners)
+    return 0 if server.started else 1
+
+
+def _about_binding(*, bound: bool) -> Iterator[str]:
+    """What to try with passkeys, and with phones that are bound to this computer."""
+    yield "Make a passkey on the page Passkeys: it logs in, and opens the vault, which demands more than a password."
+    if bound:
+        yield "A login by phone is bound to this computer: after it, this computer asks for the phone's passkey."
+    else:
+        yield "To bind logins by phone to this computer: make demo BOUND=1."
 
 
 def _about_cards(phone: str, pki_folder: Path, *, tls: bool) -> Iterator[str]:
@@ -169,7 +197,9 @@ def _serve_provider(port: int, *, app: str) -> str:
         frontchannel_logout_uri=f"{app}/auth/frontchannel-logout",
         frontchannel_logout_session_required=True,
     )
-    issuer = f"http://127.0.0.1:{port}"
-    config = uvicorn.Config(Provider(issuer, clients=[client]), host="127.0.0.1", port=port, log_level="warning")
-    Thread(target=uvicorn.Server(config).run, daemon=True, name="provider").start()
+    # Of one site with the app, so that a browser that blocks third parties' cookies lets its frame see them.
+    issuer = f"http://{NAME}:{port}"
+    server = uvicorn.Server(uvicorn.Config(Provider(issuer, clients=[client]), log_level="warning"))
+    listeners = {"sockets": listen_at_localhost(port)}
+    Thread(target=server.run, kwargs=listeners, daemon=True, name="provider").start()
     return issuer

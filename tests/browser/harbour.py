@@ -27,6 +27,7 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(
         "example_app.app:app", port=free_port(), folder=tmp_path_factory.mktemp("harbour"), env=SETTINGS, factory=False
     )
+    at_localhost(server)
     server.start()
     yield server
     server.stop()
@@ -47,6 +48,11 @@ def phone(browser: Browser, harbour: Server) -> Iterator[BrowserPhone]:
         enrol(crowd.desktop(), phone, "Alice’s phone")
         phone.done()
         yield phone
+
+
+def at_localhost(server: Server) -> None:
+    """Have people come to its name, as to the demo: browsers know no passkeys of an address."""
+    server.url = server.url.replace("127.0.0.1", "localhost")
 
 
 def kill(server: Server) -> None:

@@ -17,9 +17,11 @@ from tests.browser.wire import Answer, Receive, Scope, Send, Wire
 from useid_middleware._codec import b64url, replace
 from useid_middleware.identity import Level
 from useid_middleware.webauthn.core.authentication import StoredCredential, verify_authentication
+from useid_middleware.webauthn.core.decoys import with_decoys
 from useid_middleware.webauthn.core.errors import CeremonyError
 from useid_middleware.webauthn.core.extensions import RegistrationExtensions
 from useid_middleware.webauthn.core.options import (
+    ALL_HINTS,
     AuthenticationState,
     Descriptor,
     RegistrationState,
@@ -27,6 +29,7 @@ from useid_middleware.webauthn.core.options import (
     User,
     begin_authentication,
     begin_registration,
+    hints_for,
 )
 from useid_middleware.webauthn.core.registration import VerifiedRegistration, verify_registration
 from useid_middleware.webauthn.core.relying_party import RelyingParty
@@ -143,7 +146,7 @@ class PasskeyWire(Wire):
                 case ["", "options"]:
                     return self._begin_registration()
                 case ["", "login" | "step-up" as kind, "options"]:
-                    return self._begin_authentication(kind)
+                    return self._begin_authentication(kind, asked.get("username", ""))
                 case ["", "login" | "step-up"]:
                     return self._authenticate(asked)
                 case ["", passkey_id] if passkey_id in self.kept:
@@ -179,7 +182,7 @@ class PasskeyWire(Wire):
         number = next(self._numbers)
         options, state = begin_registration(
             self.party, ADA, challenge=number.to_bytes(32), now=NOW, lifetime=self.lifetime,
-            exclude=self._descriptors(), resident_key=self.resident_key,
+            exclude=self._descriptors(), resident_key=self.resident_key, hints=ALL_HINTS,
             extensions=RegistrationExtensions(cred_props=True),
         )  # fmt: skip
         self._registrations[f"c{number}"] = state
@@ -194,12 +197,16 @@ class PasskeyWire(Wire):
         self.kept[passkey_id] = Kept(record, asked.get("label", "Passkey"))
         return 201, {"id": passkey_id, "label": self.kept[passkey_id].label, "createdAt": "2026-03-05T10:00:00Z"}
 
-    def _begin_authentication(self, kind: str) -> _Reply:
+    def _begin_authentication(self, kind: str, username: str) -> _Reply:
         number = next(self._numbers)
         known = kind == "step-up"
+        allow = self._descriptors() if known or username == self.username else ()
+        if username:
+            allow = with_decoys(allow, username, key=bytes(32))
         options, state = begin_authentication(
             self.party, challenge=number.to_bytes(32), now=NOW, lifetime=self.lifetime,
-            allow=self._descriptors() if known else (), user_handle=ADA.id if known else b"",
+            allow=allow if known or username else (), user_handle=ADA.id if known else b"",
+            hints=hints_for(allow) if known else ALL_HINTS,
         )  # fmt: skip
         self._authentications[f"c{number}"] = state
         return 200, {"ceremonyId": f"c{number}", "options": options}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.harbour import SETTINGS
+from tests.browser.harbour import SETTINGS, at_localhost
 from tests.browser.people import Desktop
 from tests.servers import free_port
 from tests.serving import Server
@@ -43,7 +43,7 @@ class Port:
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
     """Both servers."""
     app_port, provider_port = free_port(), free_port()
-    issuer = f"http://127.0.0.1:{provider_port}"
+    issuer = f"http://localhost:{provider_port}"
     configured = {
         "issuer": issuer,
         "client_id": DEMO.client_id,
@@ -58,6 +58,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
         "USEID_OIDC__NEW_USER_PAGE": "/",
     }
     app = Server("example_app.app:app", port=app_port, folder=tmp_path_factory.mktemp("port"), env=env, factory=False)
+    at_localhost(app)
     op = Server(
         "tests.browser.provided:provider",
         port=provider_port,

@@ -126,7 +126,7 @@ def test_a_narrow_screen_in_german_scrolls_one_way_only(crowd: Crowd) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "de")
     expect(desktop.card).to_contain_text("Warten auf Ihr Smartphone")
     _shoot_narrow(desktop, "login")
-    page.get_by_label("Benutzername").fill("alice")
+    page.get_by_role("textbox", name="Benutzername").fill("alice")
     page.get_by_label("Passwort", exact=True).fill("wonderland")
     page.get_by_role("main").get_by_role("button", name="Anmelden").click()
     desktop.arrives("/")

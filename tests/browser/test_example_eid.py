@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.eid_phone import CardPhone, Served
-from tests.browser.harbour import SETTINGS
+from tests.browser.harbour import SETTINGS, at_localhost
 from tests.browser.people import Crowd, Desktop, gathered, serious_findings
 from tests.servers import free_port
 from tests.serving import Server
@@ -40,6 +40,7 @@ def _harbour(tmp_path_factory: pytest.TempPathFactory, **env: str) -> Iterator[H
         "HARBOUR_EID_PHONE": phone.url,
     }
     app = Server("example_app.app:app", port=free_port(), folder=folder, env=SETTINGS | settings | env, factory=False)
+    at_localhost(app)
     app.start()
     yield Harbour(app, phone)
     app.stop()

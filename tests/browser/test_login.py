@@ -196,7 +196,7 @@ def test_the_stream_is_on_one_process_and_the_phone_on_another(
     browser: Browser, redis_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
-    origin = f"http://127.0.0.1:{port}"
+    origin = f"http://localhost:{port}"
     env = {
         **SETTINGS,
         "USEID_ORIGIN": origin,
@@ -209,8 +209,8 @@ def test_the_stream_is_on_one_process_and_the_phone_on_another(
 
     def balance(route: Route) -> None:
         """What a load balancer does: the same address, another process."""
-        headers = {**route.request.headers, "host": f"127.0.0.1:{port}"}
-        route.fulfill(response=route.fetch(url=route.request.url.replace(here.url, there.url), headers=headers))
+        headers = {**route.request.headers, "host": f"localhost:{port}"}
+        route.fulfill(response=route.fetch(url=route.request.url.replace(origin, there.url), headers=headers))
 
     try:
         here.start()

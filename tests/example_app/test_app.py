@@ -6,17 +6,25 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from example_app.app import settings as example_settings
 from example_app.app import site
 from tests.actors import ORIGIN, Answer, Browser, Phone
 from useid_middleware import Settings, UseIDMiddleware
 
-PAGES = ("/", "/login", "/protected", "/phones", "/nothing-here")
+PAGES = ("/", "/login", "/id-card", "/protected", "/phones", "/passkeys", "/nothing-here")
 
 
 @pytest.fixture
 def desktop() -> Browser:
     """A browser at the app, with its data in memory."""
-    settings = Settings(from_env=False, app_name="Harbour", store="memory://", accounts="memory://")
+    settings = Settings(
+        from_env=False,
+        app_name="Harbour",
+        store="memory://",
+        accounts="memory://",
+        webauthn=example_settings.webauthn,
+        levels=example_settings.levels,
+    )
     return Browser(UseIDMiddleware(site, settings), headers={"accept-language": "en"}, prefix="")
 
 
@@ -38,7 +46,7 @@ async def test_a_stranger_is_offered_the_login_and_nothing_else(desktop: Browser
     assert "/auth/logout" not in page
 
 
-@pytest.mark.parametrize("path", ["/protected", "/phones", "/protected?tab=2"])
+@pytest.mark.parametrize("path", ["/protected", "/phones", "/passkeys", "/protected?tab=2"])
 async def test_a_members_page_sends_a_stranger_to_the_login_and_back(desktop: Browser, path: str) -> None:
     answer = await desktop.get(path)
     assert answer.status == 303
@@ -133,6 +141,56 @@ async def test_every_page_has_the_strict_policy_and_nothing_inline(desktop: Brow
     page = answer.body.decode()
     assert "{" not in re.sub(r"data-(errors|text)=\"[^\"]*\"", "", page), "a placeholder was left"
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
+
+
+async def test_the_login_page_offers_passkeys_in_the_field_for_the_name(desktop: Browser) -> None:
+    desktop.host = "localhost:8000"
+    page = await text_of(desktop, "/login?next=/vault")
+    assert 'autocomplete="username webauthn"' in page
+    assert '<useid-passkey server="/auth" for="username" return-url="/vault"></useid-passkey>' in page
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "[::1]:8000"])
+async def test_at_an_address_no_passkeys_are_offered_and_their_page_leads_to_localhost(
+    desktop: Browser, host: str
+) -> None:
+    desktop.host = host
+    page = await text_of(desktop, "/login")
+    assert 'autocomplete="username"' in page
+    assert "useid-passkey" not in page
+    assert (await log_in(desktop, origin=f"http://{host}")).status == 303
+    page = await text_of(desktop, "/passkeys?a=1&b=2")
+    assert "<a href='http://localhost:8000/passkeys?a=1&amp;b=2'>" in page
+    assert "useid-passkey" not in page
+
+
+async def test_the_vault_leads_who_has_less_than_it_demands_to_the_step_up(desktop: Browser) -> None:
+    html = {"accept": "text/html"}
+    answer = await desktop.get("/vault", html)
+    assert (answer.status, answer.header("location")) == (303, "/auth/login?return=%2Fvault")
+    await log_in(desktop)
+    answer = await desktop.get("/vault", html)
+    assert (answer.status, answer.header("location")) == (303, "/auth/step-up?return=%2Fvault&level=L2")
+    assert (await desktop.get("/vault")).json()["code"] == "level_required"
+    assert 'href="/vault"' in await text_of(desktop, "/protected")
+
+
+@pytest.mark.parametrize("mode", ["standard", "integrated", "bound", "same-device"])
+async def test_the_page_for_id_cards_links_to_each_mode_and_opens_in_the_one_that_is_asked_for(
+    desktop: Browser, mode: str
+) -> None:
+    page = await text_of(desktop, f"/id-card?mode={mode}&next=/protected")
+    assert f'<useid-eid server="/auth" return-url="/protected" mode="{mode}"' in page
+    linked = re.findall(r'href="/id-card\?next=%2Fprotected&amp;mode=([\w-]+)"( aria-current="page")?>', page)
+    assert [name for name, _ in linked] == ["standard", "integrated", "bound", "same-device"]
+    assert [name for name, current in linked if current] == [mode]
+
+
+@pytest.mark.parametrize("mode", ["", "default", "auto", "bound ", '"><script>'])
+async def test_a_mode_that_is_none_is_left_to_the_widget(desktop: Browser, mode: str) -> None:
+    page = await text_of(desktop, f"/id-card?mode={quote(mode)}")
+    assert '<useid-eid server="/auth" return-url="/" data-phone="">' in page
+    assert 'aria-current="page">' not in page
 
 
 async def test_an_unknown_address_is_a_page_with_the_way_back(desktop: Browser) -> None:

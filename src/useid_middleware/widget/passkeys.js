@@ -13,7 +13,7 @@
  */
 
 import { asked, globals, hasPasskeys } from "./ceremony.js";
-import { Failure, call } from "./request.js";
+import { Failure, alone, call } from "./request.js";
 
 const TIMEOUT_MS = 15_000;
 /** A challenge is given up this long before its end, so that nobody answers one that the server has forgotten. */
@@ -31,13 +31,14 @@ export class Passkeys {
   #ceremony = null;
   #open = new AbortController();
 
-  /** fetch, setTimeout, clearTimeout, credentials (the browser's container) and PublicKeyCredential can be replaced. */
+  /** fetch, setTimeout, clearTimeout, locks, credentials (the browser's container) and PublicKeyCredential can be replaced. */
   constructor(options = {}) {
     this.#options = {
       server: "/auth",
       fetch: (...args) => globalThis.fetch(...args),
       setTimeout: (...args) => globalThis.setTimeout(...args),
       clearTimeout: (timer) => globalThis.clearTimeout(timer),
+      locks: globalThis.navigator?.locks,
       ...globals(),
       ...options,
     };
@@ -165,7 +166,8 @@ export class Passkeys {
   }
 
   async #begin(path, body, signal) {
-    const answer = await this.#call("POST", path, body, signal);
+    const { locks } = this.#options;
+    const answer = await alone({ locks, signal }, () => this.#call("POST", path, body, signal));
     const sound = typeof answer.ceremonyId === "string" && typeof answer.options === "object" && answer.options !== null;
     return check(answer, sound, "the answer lacks ceremonyId or options");
   }

@@ -55,6 +55,24 @@ export async function call({ fetch, clock, timeout, signal }, method, url, body)
   return judge(response, parseObject(text));
 }
 
+/**
+ * Call with `work` what gives a browser its cookie, one call of this origin's pages at a time: a browser without one that
+ * begins two things at once is given two, keeps the later, and loses what it began with the other. Where browsers have no
+ * locks (`navigator.locks`), or none for this page, that can happen.
+ */
+export async function alone({ locks, signal }, work) {
+  let isOurTurn = false;
+  try {
+    return await locks.request("useid-browser", { signal }, () => {
+      isOurTurn = true;
+      return work();
+    });
+  } catch (error) {
+    if (isOurTurn || signal.aborted) throw error;
+    return work();
+  }
+}
+
 /** The JSON object in `text`, or null. */
 export function parseObject(text) {
   try {

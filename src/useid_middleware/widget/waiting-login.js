@@ -12,7 +12,7 @@ import { signalOf, unproven } from "./bound.js";
 import { globals } from "./ceremony.js";
 import { Follower } from "./follow.js";
 import { LONGEST } from "./qrcode.js";
-import { Failure, call } from "./request.js";
+import { Failure, alone, call } from "./request.js";
 
 /** Status by signal. What is not listed changes nothing: a lost connection takes neither code form nor button away. */
 export const TRANSITIONS = Object.freeze({
@@ -73,9 +73,9 @@ export class WaitingLogin extends EventTarget {
   #binding = null;
 
   /**
-   * Times are in milliseconds; `heartbeat` is the server's. fetch, EventSource, now, setTimeout, clearTimeout, random, and what
-   * bound.js needs of a browser (crypto, origin, credentials, PublicKeyCredential) can be replaced; `now` must be monotonic,
-   * because clocks on the wall are set while people wait.
+   * Times are in milliseconds; `heartbeat` is the server's. fetch, EventSource, now, setTimeout, clearTimeout, random, locks,
+   * and what bound.js needs of a browser (crypto, origin, credentials, PublicKeyCredential) can be replaced; `now` must be
+   * monotonic, because clocks on the wall are set while people wait.
    */
   constructor(options) {
     super();
@@ -92,6 +92,7 @@ export class WaitingLogin extends EventTarget {
       setTimeout: (...args) => globalThis.setTimeout(...args),
       clearTimeout: (timer) => globalThis.clearTimeout(timer),
       random: Math.random,
+      locks: globalThis.navigator?.locks,
       crypto: globalThis.crypto,
       origin: globalThis.location?.origin,
       ...globals(),
@@ -176,7 +177,8 @@ export class WaitingLogin extends EventTarget {
     const { signal } = (this.#abort = new AbortController());
     this.#step("restart", { ...INITIAL, ...this.initial });
     try {
-      const { expiresIn, binding = null, ...changes } = await this.begin();
+      const { locks } = this.#options;
+      const { expiresIn, binding = null, ...changes } = await alone({ locks, signal }, () => this.begin());
       if (signal.aborted) return;
       const { sessionId, qrData } = changes;
       const sound = typeof sessionId === "string" && /^[\w-]+$/.test(sessionId) && Number.isFinite(expiresIn);

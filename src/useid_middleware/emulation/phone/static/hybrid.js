@@ -27,8 +27,10 @@ if (credentials) {
   console.info("useid demo: passkeys of a phone nearby are asked of an EMULATED phone (hybrid.js). Not for production.");
 }
 
+/** Whether nothing but a phone will do; where the browser's own passkeys are as welcome, it is asked. */
 function isForPhone({ publicKey, mediation } = {}) {
-  return Array.isArray(publicKey?.hints) && publicKey.hints.includes("hybrid") && mediation !== "conditional";
+  const { hints } = publicKey ?? {};
+  return Array.isArray(hints) && hints.length === 1 && hints[0] === "hybrid" && mediation !== "conditional";
 }
 
 /** As `navigator.credentials.get`, of whichever phone answers. */
