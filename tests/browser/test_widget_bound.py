@@ -259,6 +259,7 @@ def test_an_eid_login_asks_for_the_mode_that_its_page_has(eid_card: EIDCard, eid
     eid_wire.default_mode = "standard"
     eid_card.open().shows("waiting")
     eid_card.page.locator("useid-eid").evaluate("(element) => element.setAttribute('mode', 'bound')")
+    eid_card.shows("waiting")
     expect(eid_card.root).to_have_attribute("data-mode", "bound")
     assert eid_wire.bodies[-1] == {"returnUrl": "/orders", "mode": "bound"}
 

@@ -366,3 +366,26 @@ async def test_the_store_keeps_no_refresh_address_and_no_private_key() -> None:
         written = b"\n".join(world.watched.written)
         assert url.rpartition("/")[2].encode() not in written
         assert b"/session/refresh/" not in written
+
+
+async def test_neither_logs_nor_events_nor_the_page_show_a_secret_of_a_bound_login(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    async with bound_world() as world:
+        phone, desktop = await world.bound_phone(), world.desktop()
+        await desktop.start()
+        url = await phone.approve(desktop.link)
+        opened = (await phone.create(desktop.session_id, url, public_key=desktop.public_key)).json()
+        await phone.register(opened)
+        async with desktop.browser.stream(f"/session/{desktop.session_id}/events") as stream:
+            told = (await stream.next())[1]
+            proved = await desktop.prove(told, phone.authenticator)
+            await stream.next()
+            page = stream.raw.decode()
+        await desktop.follow(proved.json()["sealedRefreshUrl"])
+        secret = url.rpartition("/")[2][22:]
+        cookies = list(desktop.browser.cookies.values())
+        said = caplog.text + repr(world.heard) + page
+        assert [each for each in (secret, *cookies) if each in said] == []
+        assert len(cookies) == 2

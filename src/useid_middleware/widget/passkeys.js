@@ -31,7 +31,7 @@ export class Passkeys {
   #ceremony = null;
   #open = new AbortController();
 
-  /** fetch, setTimeout, clearTimeout, locks, credentials (the browser's container) and PublicKeyCredential can be replaced. */
+  /** fetch, setTimeout, clearTimeout, locks, credentials (the browser's container), PublicKeyCredential can be replaced. */
   constructor(options = {}) {
     this.#options = {
       server: "/auth",

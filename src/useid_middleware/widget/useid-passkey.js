@@ -205,7 +205,7 @@ export class UseIDPasskey extends HTMLElement {
     if (failure?.code === "challenge_expired") this.#listen();
   }
 
-  /** Another element asks the browser, which asks for one credential at a time: the field's offer waits for its next turn. */
+  /** Another element asks the browser, which asks for one credential at a time: the field's offer makes way. */
   #makeWay() {
     if (this.#listening !== null && this.#isIdle) this.#passkeys.abort();
   }
