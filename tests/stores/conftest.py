@@ -1,10 +1,11 @@
-"""The three stores behind one fixture, so that one suite states the contract of all of them."""
+"""All stores behind one fixture, so that one suite states the contract of all of them."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from shutil import which
 from typing import Protocol
 
 import anyio
@@ -12,6 +13,9 @@ import pytest
 
 from tests.servers import redis_server as redis_server
 from tests.servers import shared_redis as shared_redis
+from tests.stores.acl import documented_rules
+from tests.stores.redis_groups import RedisCluster, SentinelGroup
+from tests.stores.redis_processes import Certificates, RedisProcess
 from useid_middleware.stores import create_store
 from useid_middleware.stores.base import Store
 
@@ -60,6 +64,8 @@ class Backend(Protocol):
     """A place that keeps state, and the stores that share it."""
 
     url: str
+    #: Begins the key prefix of every store, so that tests keep apart.
+    prefix: str
 
     async def open(self) -> Store:
         """Open one more store on the same place, as another process would. It is closed after the test."""
@@ -75,12 +81,13 @@ class EmbeddedBackend:
 
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self.url = url
+        self.prefix = "test:"
         self.clock = FakeClock()
         self._stack = stack
 
     async def open(self) -> Store:
         """Open a store."""
-        return await opened(create_store(self.url, key_prefix="test:", clock=self.clock), self._stack)
+        return await opened(create_store(self.url, key_prefix=self.prefix, clock=self.clock), self._stack)
 
     async def pass_time(self, seconds: float) -> None:
         """Set the clock forward."""
@@ -92,7 +99,7 @@ class RedisBackend:
 
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self.url = url
-        self.prefix = f"test-{uuid.uuid4().hex}:"
+        self.prefix = f"useid:test-{uuid.uuid4().hex}:"
         self._stack = stack
 
     async def open(self) -> Store:
@@ -117,22 +124,82 @@ async def opened(store: Store, stack: AsyncExitStack) -> Store:
     return store
 
 
+@pytest.fixture(scope="session")
+def secured_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that speaks TLS alone, wants a client's certificate, and gives its user no right in vain."""
+    folder = tmp_path_factory.mktemp("secured")
+    certificates = Certificates.make(folder)
+    rule, _ = documented_rules()
+    server = RedisProcess(folder, tls=certificates, users=[rule])
+    server.start()
+    yield f"rediss://useid:the-password@127.0.0.1:{server.port}/0?{certificates.query}"
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def sentinel_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of Sentinels, whose servers nobody stops."""
+    group = SentinelGroup(tmp_path_factory.mktemp("sentinel"))
+    group.start()
+    yield group.url
+    group.end()
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a cluster, whose nodes nobody stops."""
+    cluster = RedisCluster(tmp_path_factory.mktemp("cluster"))
+    cluster.start()
+    yield cluster.url
+    cluster.end()
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Valkey server."""
+    server = RedisProcess(tmp_path_factory.mktemp("valkey"), executable="valkey-server", package="valkey-server")
+    server.start()
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a cluster of Valkey servers."""
+    cluster = RedisCluster(tmp_path_factory.mktemp("valkeys"), executable="valkey-server", package="valkey-server")
+    cluster.start()
+    yield cluster.url
+    cluster.end()
+
+
+#: Each kind of Redis, and the fixture that has its URL.
+REDIS_KINDS = {
+    "redis": "redis_url",
+    "redis-tls-acl": "secured_redis",
+    "redis-sentinel": "sentinel_url",
+    "redis-cluster": "cluster_url",
+}
+# Debian has it from its release 13 on; what an older one cannot install is not run, instead of being skipped.
+if which("valkey-server"):
+    REDIS_KINDS |= {"valkey": "valkey_url", "valkey-cluster": "valkey_cluster_url"}
+
+
 def _backend(kind: str, tmp_path: Path, request: pytest.FixtureRequest, stack: AsyncExitStack) -> Backend:
     if kind == "memory":
         return EmbeddedBackend("memory://", stack)
     if kind == "sqlite":
         return EmbeddedBackend(f"sqlite:///{tmp_path / 'store.db'}", stack)
-    return RedisBackend(request.getfixturevalue("redis_url"), stack)
+    return RedisBackend(request.getfixturevalue(REDIS_KINDS[kind]), stack)
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=["memory", "sqlite", *REDIS_KINDS])
 async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
     """Each kind of store."""
     async with AsyncExitStack() as stack:
         yield _backend(request.param, tmp_path, request, stack)
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", *REDIS_KINDS])
 async def shared_backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
     """Each kind of store that several processes share."""
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What every store promises: the sentences of ``stores/base.py``, one by one, over memory, SQLite and a real Redis."""
+"""What every store promises: the sentences of ``stores/base.py``, one by one, over memory, SQLite and every Redis."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -468,8 +468,8 @@ async def test_a_store_that_is_not_open_is_unavailable(shared_backend: Backend) 
 
 async def test_key_prefixes_keep_applications_apart(shared_backend: Backend) -> None:
     async with AsyncExitStack() as stack:
-        one = await opened(create_store(shared_backend.url, key_prefix="one:"), stack)
-        two = await opened(create_store(shared_backend.url, key_prefix="two:"), stack)
+        one = await opened(create_store(shared_backend.url, key_prefix=shared_backend.prefix + "one:"), stack)
+        two = await opened(create_store(shared_backend.url, key_prefix=shared_backend.prefix + "two:"), stack)
         heard = Inbox()
         await two.subscribe("key", heard)
         assert await one.put("key", b"of one", ttl=MINUTE, indexes=["index"]) is True
@@ -485,8 +485,8 @@ async def test_key_prefixes_keep_applications_apart(shared_backend: Backend) -> 
         await two.delete("key")
 
 
-def test_a_store_outlives_its_event_loop(tmp_path: Path, redis_url: str) -> None:
-    for url in (f"sqlite:///{tmp_path / 'store.db'}", redis_url):
+def test_a_store_outlives_its_event_loop(tmp_path: Path, redis_url: str, sentinel_url: str, cluster_url: str) -> None:
+    for url in (f"sqlite:///{tmp_path / 'store.db'}", redis_url, sentinel_url, cluster_url):
         store = create_store(url, key_prefix="loops:")
 
         async def one_run(expected: Versioned | None, store: Store = store) -> None:
@@ -554,14 +554,14 @@ async def _perform(store: Store, steps: list[tuple[Any, ...]]) -> list[object]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(_VERBS, max_size=25))
 def test_every_store_answers_like_memory(
-    steps: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, redis_url: str
+    steps: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, redis_url: str, cluster_url: str
 ) -> None:
     folder = tmp_path_factory.mktemp("like-memory")
 
     async def compare() -> None:
         async with AsyncExitStack() as stack:
             expected = await _perform(await opened(create_store("memory://", key_prefix=""), stack), steps)
-            for url in (f"sqlite:///{folder / 'store.db'}", redis_url):
+            for url in (f"sqlite:///{folder / 'store.db'}", redis_url, cluster_url):
                 store = await opened(create_store(url, key_prefix=f"{folder.name}:"), stack)
                 assert await _perform(store, steps) == expected
 

@@ -1,15 +1,26 @@
 """What a store can do: a handful of atomic verbs that memory, SQLite and Redis all have.
 
 A store holds short-lived state: waiting logins, login sessions, rate-limit buckets. Every key has a time to live. A
-value is bytes with a version that starts at 1 and grows by one with each ``replace``. All verbs raise
-:class:`~useid_middleware.errors.UnavailableError` (code ``store_unavailable``) when the store cannot be reached.
+value is bytes with a version that starts at 1 and grows by one with each ``replace``.
+
+When the store is away, every verb raises :class:`~useid_middleware.errors.UnavailableError` (code
+``store_unavailable``) within seconds, whatever is wrong with it: nobody listens, nobody answers, what answers is no
+store, or one that refuses.
+
+A step may also be carried out and its answer be lost. The store then asks again by itself, and in such a way that the
+step happens once: a ``put``, ``replace`` or ``take`` that has happened says so when it is repeated. What a verb returns
+is therefore always true. ``UnavailableError`` means that the outcome is unknown: the step has not happened, or has, or
+(Redis stood still and goes on) still will; never twice, and never over somebody else's later one. Who hears it reads
+the state before going on, or leaves that to whoever asks again. ``spend`` may take a second token, ``publish`` is sent
+once and may be lost.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
-#: Called in the event loop's thread with a published message, or with ``None`` after an interruption during which
-#: messages may have been lost: read the state anew. It must not block and must not raise.
+#: Called in the event loop's thread with a published message, or with ``None`` when messages may have been lost: read
+#: the state anew. After an interruption ``None`` comes when messages are heard again; when that takes longer, it comes
+#: at its beginning as well, and reading then raises ``UnavailableError``. It must not block and must not raise.
 Callback = Callable[[bytes | None], None]
 #: Ends a subscription. May be called more than once.
 Unsubscribe = Callable[[], Awaitable[None]]

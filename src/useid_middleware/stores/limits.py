@@ -1,9 +1,17 @@
-"""Rate limits per address, account and key, and the cap on waiting logins: named token buckets over a store."""
+"""Rate limits per address, account, key and login, and caps on what is under way: named token buckets over a store.
+
+What reads and changes nothing is counted by :class:`Looks`, in the process alone.
+"""
+
+import time
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
 from .._codec import b64url
 from ..errors import RateLimited
-from ..settings import Settings
-from .base import Bucket, Store
+from ..settings import LimitSettings, Settings
+from .base import Bucket, Clock, Store
+from .memory import MemoryStore
 
 
 class Limits:
@@ -11,11 +19,22 @@ class Limits:
 
     def __init__(self, *, store: Store, settings: Settings) -> None:
         self._store = store
-        self._per_ip = _rate(settings.limits.per_ip)
-        self._per_key = _rate(settings.limits.per_key)
-        self._per_account = _rate(settings.limits.per_account)
-        self._waiting = _cap("limit:waiting", settings.qr.waiting_limit, settings.qr.lifetime)
-        self._waiting_eid = _cap("limit:waiting-eid", settings.eid.waiting_limit, settings.eid.lifetime)
+        limits = settings.limits
+        self._per_ip = _rate(limits.per_ip)
+        self._per_key = _rate(limits.per_key)
+        self._per_account = _rate(limits.per_account)
+        #: The caps on what is under way, over all addresses: logins that wait, by phone and by ID card, …
+        self.waiting = _cap("limit:waiting", settings.qr.waiting_limit, settings.qr.lifetime)
+        self.waiting_eid = _cap("limit:waiting-eid", settings.eid.waiting_limit, settings.eid.lifetime)
+        #: … enrolments of phones, passkey ceremonies, temporary accounts that bind a login, …
+        self.enrolments = _cap("limit:enrolments", limits.under_way, settings.qr.enrolment_lifetime)
+        self.ceremonies = _cap("limit:ceremonies", limits.under_way, settings.webauthn.lifetime)
+        self.bindings = _cap(
+            "limit:bindings", limits.under_way, max(settings.qr.claim_lifetime, settings.eid.claim_lifetime)
+        )
+        #: … logins at providers, and what these post, which is large: a twentieth of it.
+        self.attempts = _cap("limit:attempts", limits.under_way, settings.oidc.attempt_lifetime)
+        self.responses = _cap("limit:responses", limits.under_way // 20, RESPONSE_LIFETIME)
 
     async def spend(self, *buckets: Bucket) -> None:
         """Take a token of each, or raise :class:`~useid_middleware.errors.RateLimited`."""
@@ -23,20 +42,18 @@ class Limits:
         if wait > 0:
             raise RateLimited(wait)
 
-    @property
-    def waiting(self) -> Bucket:
-        """The cap on waiting logins, over all addresses."""
-        return self._waiting
+    async def begin(self, cap: Bucket, *own: Bucket) -> None:
+        """Take a token of each of the caller's ``own`` buckets, and only then one of the cap, which is everybody's.
 
-    @property
-    def waiting_eid(self) -> Bucket:
-        """The same for logins with an ID card."""
-        return self._waiting_eid
+        In one step, a caller who is refused would use up what is left for the others.
+        """
+        if own:
+            await self.spend(*own)
+        await self.spend(cap)
 
     def ip(self, ip: str) -> Bucket:
-        """The bucket of an address; of IPv6, a network of 64 bits is one neighbour."""
-        neighbour = ":".join(ip.split(":")[:4]) if ":" in ip else ip
-        return Bucket(f"limit:ip:{neighbour}", *self._per_ip)
+        """The bucket of an address."""
+        return Bucket(f"limit:ip:{neighbour(ip)}", *self._per_ip)
 
     def key(self, key_id: bytes) -> Bucket:
         """The bucket of a device key."""
@@ -45,6 +62,49 @@ class Limits:
     def account(self, account_id: str) -> Bucket:
         """The bucket of an account."""
         return Bucket(f"limit:account:{account_id}", *self._per_account)
+
+    def login(self, session_id: str) -> Bucket:
+        """The bucket of a login or enrolment that waits, as wide as that of a device key."""
+        return Bucket(f"limit:login:{session_id}", *self._per_key)
+
+
+#: Parameters that a form_post response brings wait so long for the browser to come back with its cookie (s).
+RESPONSE_LIFETIME = 60.0
+
+
+class Looks:
+    """How often an address may look at what changes nothing by that.
+
+    Kept in the process: to count in the store would cost more than the look. ``timer`` is in seconds, and nobody sets
+    it.
+    """
+
+    def __init__(self, limits: LimitSettings, *, timer: Clock = time.monotonic) -> None:
+        self._rate = _rate(limits.looks_per_ip)
+        self._buckets = MemoryStore(clock=timer)
+
+    async def spend(self, ip: str) -> None:
+        """Take a token, or raise :class:`~useid_middleware.errors.RateLimited`."""
+        wait = await self._buckets.spend((Bucket(neighbour(ip), *self._rate),))
+        if wait > 0:
+            raise RateLimited(wait)
+
+
+@lru_cache(maxsize=1024)
+def neighbour(ip: str) -> str:
+    """Whose limit an address counts for: of IPv6, a network of 64 bits is one neighbour, however it is spelled.
+
+    What is no address (a Unix socket, or whatever a server makes of a header) is one neighbour, too.
+    """
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return "-"
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> 64 << 64))
 
 
 def _cap(key: str, limit: int, lifetime: float) -> Bucket:

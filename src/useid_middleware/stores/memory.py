@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from .base import Bucket, Callback, Clock, Unsubscribe, Versioned
 
 logger = logging.getLogger("useid_middleware")
+_CLOCK_SLACK = 1.0  # seconds by which a bucket may seem more than empty, for the clocks of processes differ
 
 
 class Subscribers:
@@ -54,10 +55,10 @@ class Subscribers:
         for callback in tuple(self._callbacks.get(channel, ())):
             self._call(callback, message)
 
-    def interrupt(self) -> None:
-        """Tell every listener that messages may have been lost."""
-        for callbacks in tuple(self._callbacks.values()):
-            for callback in tuple(callbacks):
+    def interrupt(self, *channels: str) -> None:
+        """Tell the listeners of these channels, or of all, that messages may have been lost."""
+        for channel in channels or tuple(self._callbacks):
+            for callback in tuple(self._callbacks.get(channel, ())):
                 self._call(callback, None)
 
     def clear(self) -> None:
@@ -241,6 +242,8 @@ def charge(full_at: float, *, interval: float, burst: int, now: float) -> tuple[
     full again. A refused call changes nothing.
     """
     full_at = max(full_at, now)
+    if full_at - now > burst * interval + _CLOCK_SLACK:
+        full_at = now  # No bucket is so empty: it was charged before the clock was set back.
     wait = full_at - now - (burst - 1) * interval
     # Unix seconds in a float are good to about 0.2 µs; a token that is due this very moment must not fail by rounding.
     if wait > 1e-6:
