@@ -1,6 +1,6 @@
 # Each target is one script; see scripts/. Variables: PORT, TLS, TLS_PORT and BOUND (demo), JSON (bench), CI (test),
-# SECONDS_EACH (fuzz), PYTHON (set-up).
-.PHONY: demo test check bench fuzz
+# SECONDS_EACH (fuzz), LOGINS and SEED (faults), PYTHON (set-up).
+.PHONY: demo test check bench fuzz faults
 
 demo:
 	@scripts/demo
@@ -16,3 +16,6 @@ bench:
 
 fuzz:
 	@scripts/fuzz
+
+faults:
+	@scripts/faults

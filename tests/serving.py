@@ -21,6 +21,9 @@ STOP_LIMIT = 15.0
 class Server:
     """A served app. ``folder`` is its working directory, so that its SQLite file lasts from one start to the next."""
 
+    #: What it says once the app's startup is complete and the socket listens.
+    announcement = "Uvicorn running on"
+
     def __init__(self, app: str, *, port: int, folder: Path, env: Mapping[str, str], factory: bool) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.folder = folder
@@ -79,8 +82,7 @@ class Server:
     def _read(self, output: IO[str], settled: threading.Event) -> None:
         for line in output:
             self._lines.append(line)
-            # uvicorn says this once the app's startup is complete and the socket listens.
-            if "Uvicorn running on" in line:
+            if self.announcement in line:
                 self._runs = True
                 settled.set()
         # The output ends with the process, whether it ever ran or not.
