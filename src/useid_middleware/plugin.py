@@ -18,6 +18,7 @@ from .http.routing import Handler, Router
 from .identity import Identity
 from .monitoring import Monitoring
 from .oidc.mount import OIDC
+from .openapi.routes import OpenAPIRoutes
 from .qr.device_routes import DeviceRoutes
 from .qr.devices import DeviceService
 from .qr.pages import PageRoutes
@@ -80,6 +81,7 @@ class UseID:
         self.streams = self.monitoring.streams(retry=settings.sse.retry, adapter=_stream_adapter(settings))
         self.router = Router()
         self.router.add(self.monitoring.routes())
+        self.router.add(OpenAPIRoutes(router=self.router, settings=settings, path=settings.paths.openapi).routes())
         #: Whose word counts about where a request comes from.
         self.proxies = TrustedProxies(settings.network)
         self._logins = Logins(

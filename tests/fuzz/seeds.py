@@ -5,16 +5,20 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from tests.eid import test_soap as soap
 from tests.eid.world import SECRET
 from tests.emulation.card.world import NOW, stream
 from tests.emulation.client.website import LONGEST, TOKEN
 from tests.emulation.server.world import EVERYTHING, Client, material
+from tests.fuzz.served import whole_bodies, whole_requests
 from tests.webauthn.authenticator import Authenticating, Registering
 from tests.webauthn.statements import STATEMENTS
 from tests.webauthn.test_metadata import blob, entry
 from useid_middleware._codec import b64url, un_b64url_any
 from useid_middleware._xml import serialize
+from useid_middleware.audit.chain import GENESIS, append
 from useid_middleware.eid.core.link import build_widget_link
 from useid_middleware.eid.core.requests import build_request
 from useid_middleware.eid.core.responses import build_response
@@ -25,7 +29,12 @@ from useid_middleware.emulation.card.data_groups import encode_data_groups
 from useid_middleware.emulation.card.library import names, personality_named
 from useid_middleware.emulation.server.core import DRAWN_SIZE, advance
 from useid_middleware.emulation.server.session import EACSession
+from useid_middleware.qr.core.link import LinkType, build_link
+from useid_middleware.webauthn.core import cbor
+from useid_middleware.webauthn.core.sealing import seal_refresh_url as seal_bound_url
 
+#: The key of a widget whose login is bound.
+WIDGET_KEY: Final = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 #: The widget session that refresh addresses are sealed for.
 SESSION_ID: Final = b64url(bytes(16))
 _SERVER: Final = "https://app.example/auth"
@@ -100,6 +109,40 @@ def _attestations() -> list[bytes]:
     return [un_b64url_any(registered(each)["response"]["attestationObject"]) for each in STATEMENTS]
 
 
+def _bound() -> list[bytes]:
+    public_key = WIDGET_KEY.public_key().public_bytes_raw()
+    return [seal_bound_url(f"{_SERVER}/refresh/1", public_key=public_key, session_id=SESSION_ID).encode()]
+
+
+def _tpm_structures() -> list[bytes]:
+    statement = cbor.decode(_attestations()[list(STATEMENTS).index("tpm")], name="seed")
+    assert isinstance(statement, dict)
+    parts: Any = statement["attStmt"]
+    return [parts["pubArea"], parts["certInfo"]]
+
+
+def _audit_log() -> list[bytes]:
+    line, head = append(GENESIS, event="QRScanned", data={"session": "x"}, at=1.5, key=None)
+    return [line.rstrip(b"\n"), line + append(head, event="QRExpired", data={}, at=2.5, key=None)[0]]
+
+
+_PHONE_LINK: Final = build_link(
+    LinkType.AUTH,
+    id=SESSION_ID,
+    challenge=b64url(bytes(32)),
+    server=_SERVER,
+    frame=b64url(bytes(8)),
+    scheme="tana",
+    universal_link=None,
+)
+
+#: A header of each kind, a line each.
+_FORWARDED: Final = b"""for=203.0.113.9;proto=https;host=app.example, for="[2001:db8::1]:4711"
+203.0.113.9, 192.0.2.7
+https
+app.example
+/shop"""
+
 _XML: Final = (_dialogue, _requests, _responses, _envelopes, _tokens)
 
 SEEDS: Final[Mapping[str, Callable[[], list[bytes]]]] = {
@@ -110,6 +153,21 @@ SEEDS: Final[Mapping[str, Callable[[], list[bytes]]]] = {
     "soap-signature": _envelopes,
     "tctoken": _tokens,
     "client-link": _links,
+    "link": lambda: [_PHONE_LINK.encode()],
+    "bound-address": _bound,
+    "request": whole_requests,
+    "body": whole_bodies,
+    "forwarded": lambda: [_FORWARDED],
+    "cookie": lambda: [b"a=b; useid-session=" + b"A" * 43 + b"; __Host-useid-session=" + b"B" * 43],
+    "redirect": lambda: [b"/orders?page=2", b"https://app.example/orders"],
+    "token-url": lambda: [b"https://shop.example/eid/tctoken?x=1"],
+    "language": lambda: [b"de-AT;q=0.8, en;q=0.5, *;q=0.1"],
+    "code": lambda: [b"123 456"],
+    "label": lambda: ["Jürgens Telefon".encode()],
+    "client-data": lambda: [json.dumps(Authenticating().client_data).encode()],
+    "assertion": lambda: [un_b64url_any(Authenticating().response()["response"]["authenticatorData"])],
+    "tpm": _tpm_structures,
+    "audit-log": _audit_log,
     "sealed-address": _sealed,
     "data-group": _data_groups,
     "registration": lambda: [_json(registered(each)) for each in STATEMENTS],

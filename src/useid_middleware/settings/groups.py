@@ -40,16 +40,26 @@ class SessionSettings(Group):
 
     idle_lifetime: Seconds = 12 * 3600
     absolute_lifetime: Seconds = 7 * 86400
+    #: So many living sessions an account may have; a further one ends the oldest.
+    per_account: Annotated[int, Field(ge=1)] = 100
     #: Also hand the session's token to the desktop's script and accept ``Authorization: Bearer`` (the page's own way).
     bearer: bool = False
 
 
 class LimitSettings(Group):
-    """Requests per minute; each limit lets half a minute's worth through at once."""
+    """Requests per minute, each limit lets half a minute's worth through at once; and how much is under way at most."""
 
     per_ip: Annotated[int, Field(ge=1)] = 120
     per_account: Annotated[int, Field(ge=1)] = 60
     per_key: Annotated[int, Field(ge=1)] = 30
+    #: Requests that change nothing, in each process by itself and for each way to log in apart.
+    looks_per_ip: Annotated[int, Field(ge=1)] = 1200
+    #: At most so many of each kind are under way at once, over all processes that share the store: enrolments, passkey
+    #: ceremonies, temporary accounts of bound logins, logins at providers. Of waiting logins see qr and eid.
+    under_way: Annotated[int, Field(ge=1)] = 100_000
+    #: Open event streams in each process: of one address, and of all.
+    streams_per_ip: Annotated[int, Field(ge=1)] = 1000
+    streams: Annotated[int, Field(ge=1)] = 50_000
 
 
 class SSESettings(Group):
@@ -75,3 +85,4 @@ class PathSettings(Group):
     error: Path = "/error"
     profile: Path = "/profile"
     step_up: Path = "/step-up"
+    openapi: Path = "/openapi.json"

@@ -85,7 +85,8 @@ def _check_path(path: str) -> str:
 
 
 def _is_segment(segment: str) -> bool:
-    return segment.isascii() and segment.replace("-", "").replace("_", "").isalnum()
+    # A dot parts a name from its suffix; alone it would mean a folder.
+    return segment.isascii() and all(part.replace("-", "").replace("_", "").isalnum() for part in segment.split("."))
 
 
 def _check_site_path(path: str) -> str:

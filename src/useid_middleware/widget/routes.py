@@ -9,7 +9,7 @@ from ..http.asgi import ASGIApp
 from ..http.redirects import check_redirect
 from ..http.requests import Request
 from ..http.responses import Asset, html_response, redirect
-from ..http.routing import Handler
+from ..http.routing import Handler, not_found
 from ..identity import Level
 from ..sessions.auth import current_session
 from ..sessions.records import Session
@@ -200,4 +200,6 @@ class WidgetRoutes:
 
     def _asset(self, request: Request, name: str) -> ASGIApp:
         status, headers, body = self._files.find_asset(name, request.headers.get(b"if-none-match"))
+        if status == 404:
+            raise not_found()
         return Asset(status, body, headers=headers)
