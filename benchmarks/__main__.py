@@ -5,7 +5,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from . import eac, eid, login, oidc, request, sse, webauthn
+from . import drawing, eac, eid, login, oidc, over_redis, request, session_writes, sse, webauthn
+from .redis_server import is_installed
 from .rows import Row, as_json, as_table
 
 
@@ -30,8 +31,11 @@ def run(*, quick: bool) -> list[Row]:
     logins, event = asyncio.run(login.rows(login.QUICK if quick else login.FULL))
     _say("event streams, over loopback")
     streams = sse.rows(sse.QUICK if quick else sse.FULL)
-    _say("requests of the host app, in this process")
-    requests = asyncio.run(request.rows(request.QUICK if quick else request.FULL))
+    requests = _requests(quick=quick)
+    redis_logins = _redis_logins(quick=quick, stream_memory=streams[0].ours)
+    _say("sessions written to SQLite, and QR codes drawn")
+    sessions = asyncio.run(session_writes.rows(session_writes.QUICK if quick else session_writes.FULL))
+    pictures = asyncio.run(drawing.rows(drawing.QUICK if quick else drawing.FULL))
     _say("logins at an OpenID provider")
     providers = asyncio.run(oidc.rows(oidc.QUICK if quick else oidc.FULL))
     _say("passkeys, in this process")
@@ -40,7 +44,24 @@ def run(*, quick: bool) -> list[Row]:
     cards = eac.rows(eac.QUICK if quick else eac.FULL)
     _say("whole eID logins, in this process")
     people = eid.rows(eid.QUICK if quick else eid.FULL)
-    return [*logins, *streams, event, *requests, *providers, *passkeys, *cards, *people]
+    switch = [*logins, *redis_logins, *streams, event, *requests, *sessions, *pictures]
+    return [*switch, *providers, *passkeys, *cards, *people]
+
+
+def _requests(*, quick: bool) -> list[Row]:
+    _say("requests of the host app, in this process")
+    size = request.QUICK if quick else request.FULL
+    rows = asyncio.run(request.rows(size))
+    return rows + asyncio.run(request.rows_over_redis(size)) if is_installed() else rows
+
+
+def _redis_logins(*, quick: bool, stream_memory: float) -> list[Row]:
+    if not is_installed():
+        print("nothing is measured over Redis: redis-server is not installed", file=sys.stderr)
+        return []
+    _say("whole QR logins over Redis")
+    size = over_redis.QUICK if quick else over_redis.FULL
+    return asyncio.run(over_redis.rows(size, stream_memory=stream_memory))
 
 
 def _say(what: str) -> None:

@@ -109,6 +109,12 @@ class Call:
         """Start it."""
         return app(self.scope, self.receive, self.send)
 
+    async def serve(self, app: ASGIApp) -> None:
+        """Run it to its end; whoever still waits for words then waits in vain, and is told."""
+        await self.to(app)
+        if self._wanted is not None:
+            self._wanted[1].set_exception(RuntimeError(f"{self.scope['path']}: ended too early: {self.body!r}"))
+
     def expect(self, status: int) -> None:
         """Raise ``RuntimeError`` for an answer with another status, since what fails is no measure of anything."""
         if self.status != status:

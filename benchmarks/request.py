@@ -1,7 +1,7 @@
-"""What a request of the host app costs more with the plugin in front, anonymous and logged in.
+"""What a request of the host app costs more with the plugin in front: anonymous, and logged in over two stores.
 
 Measured around a bare app that answers at once; the peer is Starlette's SessionMiddleware and AuthenticationMiddleware
-together.
+together, which keep the session in its cookie. Requests come one after the other, so each waits for Redis by itself.
 """
 
 import gc
@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from time import process_time_ns
 
-from useid_middleware import Identity
+from useid_middleware import Identity, UseIDMiddleware
 from useid_middleware.http.asgi import ASGIApp, Receive, Scope, Send
 from useid_middleware.sessions.cookie import SESSION_COOKIE
 
 from .driver import Call
 from .ours import plugin
 from .peers.auth import authenticated
+from .redis_server import redis_server
 from .rows import ON_TOP, Row, row
 
 
@@ -49,23 +50,43 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
 async def rows(size: Size) -> list[Row]:
     """Measure all in turn and compare."""
     ours = plugin(app=bare)
-    login = await ours.useid.log_in(Call("GET", "/").scope, Identity("host", "alice", username="alice"))
-    our_cookie = f"{SESSION_COOKIE.name(secure=True)}={login.token}"
     theirs, their_cookie = authenticated(bare)
     nothing = Contender(bare)
-    us, us_logged_in = Contender(ours), Contender(ours, our_cookie)
+    us, us_logged_in = Contender(ours), Contender(ours, await _logged_in(ours))
     them, them_logged_in = Contender(theirs), Contender(theirs, their_cookie)
-    everybody = (nothing, us, them, us_logged_in, them_logged_in)
-    for contender in everybody:
-        await run_round(contender, size.requests)
-        contender.cpu.clear()
-    for _ in range(size.rounds):
-        for contender in everybody:
-            await run_round(contender, size.requests)
+    await _measure([nothing, us, them, us_logged_in, them_logged_in], size.rounds, size.requests)
     return [
         _compare("anonymous", us, them, nothing, goal=10),
         _compare("with session in memory", us_logged_in, them_logged_in, nothing, goal=40),
     ]
+
+
+async def rows_over_redis(size: Size) -> list[Row]:
+    """The same with the session in a Redis, which has to be installed."""
+    theirs, their_cookie = authenticated(bare)
+    nothing, them = Contender(bare), Contender(theirs, their_cookie)
+    with redis_server() as server:
+        ours = plugin(store=server.url, app=bare)
+        await ours.useid.start()
+        try:
+            us = Contender(ours, await _logged_in(ours))
+            await _measure([nothing, us, them], size.rounds, size.requests // 4)
+        finally:
+            await ours.useid.stop()
+    return [_compare("with session in Redis", us, them, nothing, goal=150)]
+
+
+async def _logged_in(ours: UseIDMiddleware) -> str:
+    login = await ours.useid.log_in(Call("GET", "/").scope, Identity("host", "alice", username="alice"))
+    return f"{SESSION_COOKIE.name(secure=True)}={login.token}"
+
+
+async def _measure(everybody: list[Contender], rounds: int, requests: int) -> None:
+    for number in range(rounds + 1):
+        for contender in everybody:
+            await run_round(contender, requests)
+            if number == 0:  # The first one warms up.
+                contender.cpu.clear()
 
 
 async def run_round(contender: Contender, requests: int) -> None:

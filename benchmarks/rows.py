@@ -1,8 +1,13 @@
-"""One row of the table, its judgement, and the two ways of showing rows: a table for people, JSON for programs."""
+"""One row of the table, its judgement, and the ways of showing rows: a table for people, JSON for programs.
+
+``python -m benchmarks.rows FILE`` prints the table of docs/performance.md from the JSON of a run.
+"""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 #: Ends the unit of rows whose goal is absolute.
 ON_TOP = "on top"
@@ -44,6 +49,18 @@ def as_table(rows: Sequence[Row]) -> str:
     return "\n".join(_aligned(line, widths) for line in lines)
 
 
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The rows as they stand in the documentation."""
+    lines = ["| work | ours | peer | ratio | goal | met |", "|---|---|---|---|---|---|"]
+    for each in rows:
+        is_absolute = each.unit.endswith(ON_TOP)
+        goal = f"{each.goal:g} {each.unit.removesuffix(ON_TOP).strip()}" if is_absolute else f"{each.goal:g}"
+        met = "yes" if each.met else "no"
+        figures = f"{each.ours:,.1f} {each.unit} | {each.peer:,.1f} {each.unit} | {each.ratio:.3g}"
+        lines.append(f"| {each.name} | {figures} | ≤ {goal} | {met} |")
+    return "\n".join(lines)
+
+
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
     left = {0, 3, 6}
     padded = [
@@ -51,3 +68,7 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "  ".join(padded).rstrip()
+
+
+if __name__ == "__main__":
+    print(as_markdown([Row(**each) for each in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))]))

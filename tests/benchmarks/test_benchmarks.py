@@ -1,13 +1,17 @@
 """The benchmarks run, and their rows are what the package's docstring says. No figure is judged here."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from math import isclose
 
 import pytest
 
-from benchmarks import eac, eid, login, oidc, request, webauthn
-from benchmarks.rows import Row, as_json, as_table, row
+from benchmarks import drawing, eac, eid, login, oidc, over_redis, redis_server, request, session_writes, webauthn
+from benchmarks.ours import nothing_here
+from benchmarks.rows import Row, as_json, as_markdown, as_table, row
+from useid_middleware.http.asgi import Receive, Scope, Send
 
 NAMES = ["name", "ours", "peer", "unit", "ratio", "goal", "met"]
 
@@ -35,6 +39,68 @@ async def test_requests_of_the_host_app_give_one_row_each_for_anonymous_and_logg
     rows = await request.rows(request.Size(rounds=3, requests=50))
     assert [list(asdict(each)) for each in rows] == [NAMES, NAMES]
     assert [(each.unit, each.goal) for each in rows] == [("µs on top", 10), ("µs on top", 40)]
+
+
+needs_redis = pytest.mark.skipif(
+    not redis_server.is_installed(), reason="redis-server is not installed (Debian: apt-get install redis-server)"
+)
+
+
+async def test_a_stream_that_never_opens_fails_the_run_and_does_not_hold_it_up() -> None:
+    people = login.People(1)
+    ours = await people.ours()
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        refused = scope["path"].endswith("/events")
+        await (nothing_here if refused else ours.app)(scope, receive, send)
+
+    with pytest.raises(RuntimeError, match="ended too early"):
+        await login.run_round(login.Contender(refuse, ours.phones))
+
+
+@needs_redis
+async def test_logins_over_redis_give_rows_for_the_worker_and_for_redis_itself() -> None:
+    rows = await over_redis.rows(over_redis.Size(rounds=1, logins=6, at_once=3), stream_memory=12.0)
+    worker, its_redis, memory = rows
+    check(worker, unit="µs")
+    check(its_redis, unit="µs")
+    check(memory, unit="KiB")
+    assert (worker.goal, its_redis.goal, memory.goal) == (1.0, 0.5, 0.25)
+    assert its_redis.peer == worker.ours
+    assert memory.peer == 12.0
+
+
+@needs_redis
+async def test_a_request_with_its_session_in_redis_gives_a_row() -> None:
+    [found] = await request.rows_over_redis(request.Size(rounds=3, requests=80))
+    assert (found.unit, found.goal) == ("µs on top", 150)
+
+
+async def test_sessions_written_to_sqlite_are_there_and_give_a_row() -> None:
+    [found] = await session_writes.rows(session_writes.Size(rounds=1, sessions=40, at_once=8))
+    check(found, unit="µs")
+    assert found.goal == 0.556
+
+
+async def test_a_qr_code_drawn_on_request_gives_a_row() -> None:
+    [found] = await drawing.rows(drawing.Size(rounds=1, pictures=2))
+    check(found, unit="µs")
+
+
+def test_a_whole_login_draws_no_qr_code_on_the_server() -> None:
+    program = """
+import asyncio, sys
+from benchmarks import login
+
+async def run():
+    ours = await login.People(1).ours()
+    await login.run_round(ours)
+
+asyncio.run(run())
+print("segno" in sys.modules)
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert finished.stdout == "False\n"
 
 
 async def test_logins_at_a_provider_give_a_row_for_the_id_token_and_one_for_the_callback() -> None:
@@ -95,3 +161,13 @@ def test_the_table_has_a_line_for_each_row_and_says_what_is_not_met() -> None:
     assert heading.split() == ["ours", "peer", "unit", "ratio", "goal", "met"]
     assert first.split() == ["a", "vs", "b", "1.0", "4.0", "KiB", "0.25", "×", "≤", "0.50", "×", "yes"]
     assert second.split() == ["c", "vs", "d", "9.0", "1.0", "µs", "9.00", "×", "≤", "1.30", "×", "NO"]
+
+
+def test_the_table_of_the_documentation_is_written_from_the_rows() -> None:
+    rows = [
+        row("a vs b", ours=1234.56, peer=4000, unit="KiB", goal=1 / 3.5),
+        row("c vs d", ours=12.3, peer=9, unit="µs on top", goal=10),
+    ]
+    *_, first, second = as_markdown(rows).splitlines()
+    assert first == "| a vs b | 1,234.6 KiB | 4,000.0 KiB | 0.309 | ≤ 0.286 | no |"
+    assert second == "| c vs d | 12.3 µs on top | 9.0 µs on top | 1.37 | ≤ 10 µs | no |"
