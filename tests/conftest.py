@@ -5,6 +5,8 @@ server, a served app, the published vectors) comes from a fixture, and a machine
 why; with ``CI=true`` a skip is a failure.
 """
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,15 @@ def pytest_configure() -> None:
     """Make property tests draw the same examples in every run, and judge none by the clock."""
     settings.register_profile("tests", derandomize=True, deadline=None)
     settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _log_level_as_it_was() -> Iterator[None]:
+    """Frameworks set the level of the whole process's log when an app of theirs is made; the next test has its own."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,8 @@ PLACES = {
     "fido2": ("webauthn/core/", "emulation/phone/"),
     "joserfc": ("oidc/core/", "oidc/keygen.py", "webauthn/core/", "emulation/provider/"),
     "lxml": ("_xml.py", "eid/core/", "emulation/paos_elements.py"),
-    "msgspec": ("_codec.py",),
+    # Besides, what describes the bodies that it decodes.
+    "msgspec": ("_codec.py", "openapi/"),
     # The server verifies and the emulated phone signs.
     "nacl": ("qr/core/", "webauthn/core/", "emulation/phone/"),
     "pydantic": ("settings/", "emulation/card/personalisation.py"),

@@ -134,6 +134,7 @@ OTHER: dict[str, object] = {
     "oidc.webfinger_domains": ["example.com"],
     "levels": {"/payments": "L2"},
     "paths.step_up": "/more",
+    "paths.openapi": "/api.json",
     "webauthn.rp_id": "shop.example",
     "webauthn.origins": ["https://my.shop.example"],
     "webauthn.user_verification": "preferred",

@@ -281,7 +281,7 @@ async def test_a_limit_that_is_hit_is_counted_by_its_kind() -> None:
         answers = [(await desktop.post("/session/create")).status for _ in range(3)]
         numbers = await world.numbers()
     assert answers == [201, 429, 429]
-    assert numbers['useid_limits_hit_total{limits="ip+waiting"}'] == 2
+    assert numbers['useid_limits_hit_total{limits="ip"}'] == 2
 
 
 # Streams

@@ -144,12 +144,30 @@ async def test_head_gets_headers_and_no_stream() -> None:
     assert wire.ended
 
 
-async def test_a_cancellation_from_outside_is_passed_on() -> None:
+async def test_a_cancellation_from_outside_is_passed_on_behind_a_bye() -> None:
+    """As hypercorn's workers end what is open, and say nothing before."""
     wire = Wire()
     task = await opened(wire, make_stream(wire))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert wire.body == b"opening\n\n" + BYE
+    assert wire.ended
+
+
+async def test_a_bye_that_cannot_be_sent_holds_no_cancellation_up() -> None:
+    class Gone(Wire):
+        async def send(self, message: Message) -> None:
+            if message.get("body") == BYE:
+                raise OSError("connection reset")
+            await super().send(message)
+
+    wire = Gone()
+    task = await opened(wire, make_stream(wire))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not wire.ended
 
 
 async def test_a_send_that_fails_ends_the_stream_quietly() -> None:
@@ -207,6 +225,35 @@ async def test_an_earlier_beat_is_not_held_up_by_a_later_one() -> None:
     for wire in (late, early):
         wire.gone.set()
     await asyncio.gather(*tasks)
+
+
+async def test_a_stream_that_is_woken_early_is_not_asked_again_at_its_former_time() -> None:
+    streams = EventStreams(retry=2, tick=0.01)
+    woken, later = Wire(), Wire()
+    stream = EventStream(woken.send, beat=lambda: (b"w", 60.0))
+    opening, last = streams.admit(stream, b"hello", last=False, first_beat=0.05)
+    tasks = [
+        asyncio.create_task(stream.run(SCOPE, woken.receive, opening, opening_id=1, last=last)),
+        await serve(streams, later, lambda: (b"l", 60.0), first=0.1),
+    ]
+    streams.wake(stream, 0.0)
+    streams.wake(stream, 30.0)  # It is asked before that.
+    await later.until(lambda: later.body.endswith(b"l"))
+    assert woken.body.endswith(b"hellow")
+    for wire in (woken, later):
+        wire.gone.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_beat_without_a_chunk_sends_nothing() -> None:
+    streams = EventStreams(retry=2, tick=0.01)
+    wire = Wire()
+    chunks = iter((b"", b"", b"x"))
+    task = await serve(streams, wire, lambda: (next(chunks, b"x"), 0.0))
+    await wire.until(lambda: wire.body.endswith(b"x"))
+    assert all(message.get("body") != b"" for message in wire.messages)
+    wire.gone.set()
+    await task
 
 
 async def test_draining_says_bye_to_all_and_to_whoever_comes_later() -> None:

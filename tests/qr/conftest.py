@@ -54,7 +54,7 @@ def make_settings(*, assurance: str = "L1", **values: Any) -> Settings:
         "store": "memory://",
         "accounts": "memory://",
         "app_name": "Example",
-        "limits": LimitSettings(per_ip=10_000, per_account=10_000, per_key=10_000),
+        "limits": LimitSettings(per_ip=10_000, per_account=10_000, per_key=10_000, looks_per_ip=1_000_000),
         "qr": QRSettings.model_validate({"assurance": assurance}),
     }
     return Settings(from_env=False, **{**defaults, **values})

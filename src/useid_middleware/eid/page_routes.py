@@ -1,12 +1,12 @@
 """HTTP of the pages of the eID login: the widget's, the phone's, and the address that the eID client comes back to."""
 
 from .._codec import b64url
-from ..errors import RefusedError, RequestError, UseIDError
+from ..errors import RateLimited, RefusedError, RequestError, UseIDError
 from ..events import Events, LoginFailed
 from ..http.asgi import ASGIApp, Headers
 from ..http.redirects import check_redirect
 from ..http.requests import Request
-from ..http.responses import html_response, redirect
+from ..http.responses import html_response, redirect, retry_after
 from ..http.routing import Handler, get_only
 from ..settings import Settings
 from ..stores.base import Clock
@@ -67,7 +67,7 @@ class PageRoutes:
         try:
             started, headers = await self._calls.begin(request, mode=Mode.SAME_DEVICE, return_url=return_url)
         except UseIDError as error:
-            return self._ending(request, error.code, status=error.status_hint)
+            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
         token_url = self._calls.tc_token_url(request.server, started.token)
         return self._open(request, token_url, headers, on_this_computer=True)
 
@@ -75,9 +75,10 @@ class PageRoutes:
         """Behind the QR code. Looking at it changes nothing."""
         start = request.params["token"]
         try:
+            await self._calls.looks.spend(request.ip)
             current = await self._service.peek(start)
         except UseIDError as error:
-            return self._ending(request, error.code, status=error.status_hint)
+            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
         if current.record.state is not State.WAITING:
             code = "expired" if current.record.state is State.EXPIRED else "wrong_state"
             return self._ending(request, code, status=409)
@@ -97,7 +98,7 @@ class PageRoutes:
         try:
             token = await self._service.begin_on_phone(request.params["token"], phone_secret=secret, ip=request.ip)
         except UseIDError as error:
-            return self._ending(request, error.code, status=error.status_hint)
+            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
         headers = [] if held else [BROWSER_COOKIE.set(secret, secure=request.secure)]
         return self._open(request, self._calls.tc_token_url(request.server, token), headers, on_this_computer=True)
 
@@ -113,12 +114,15 @@ class PageRoutes:
         except RefusedError as error:
             # Whoever completes logins has told the listeners; the words are one's own, for the person.
             return self._ending(request, error.code, status=error.status_hint, message=error.message)
+        except RateLimited as error:
+            # Nobody hears of it: who floods us must not flood the listeners, and with them a log or a mailbox.
+            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
         except UseIDError as error:
             failure = LoginFailed(self._clock(), error.code, PROVIDER)
             await self._events.emit(failure)
             if failure.response is not None:
                 return failure.response
-            return self._ending(request, error.code, status=error.status_hint)
+            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
 
     async def widget(self, request: Request) -> ASGIApp:
         """The page in another site's frame: for a registered origin, and to be framed by it alone."""
@@ -142,7 +146,7 @@ class PageRoutes:
 
     async def _own(self, request: Request) -> Current[EIDLogin]:
         """The login of the address, if this is the browser that the client was started from."""
-        current = await self._service.refreshed(request.params["token"])
+        current = await self._service.refreshed(request.params["token"], ip=request.ip)
         login = current.record
         secret = browser_secret(request)
         owner = login.phone if login.mode is Mode.STANDARD else login.browser
@@ -185,7 +189,14 @@ class PageRoutes:
         return html_response(page, content_security_policy=PAGE_POLICY, headers=headers)
 
     def _ending(
-        self, request: Request, code: str, *, status: int, can_retry: bool = True, message: str = ""
+        self,
+        request: Request,
+        code: str,
+        *,
+        status: int,
+        can_retry: bool = True,
+        message: str = "",
+        headers: Headers | None = None,
     ) -> ASGIApp:
         page = ending_page(
             server=request.server_path,
@@ -196,7 +207,7 @@ class PageRoutes:
             home=request.app_root + self._settings.landing_page,
             message=message,
         )
-        return html_response(page, status=status, content_security_policy=PAGE_POLICY)
+        return html_response(page, status=status, content_security_policy=PAGE_POLICY, headers=headers)
 
     def _return_url(self, request: Request, asked: str) -> str:
         try:

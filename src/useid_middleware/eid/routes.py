@@ -18,6 +18,7 @@ from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings, Tenant
 from ..stores.base import Clock
+from ..stores.limits import Looks
 from ..waiting.browser import (
     BROWSER_COOKIE,
     FRAME_COOKIE,
@@ -84,6 +85,7 @@ class EIDRoutes:
         self._clock = clock
         self._complete_login = complete_login
         self.random_bytes = random_bytes
+        self.looks = Looks(settings.limits)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
@@ -165,16 +167,19 @@ class EIDRoutes:
 
     async def look(self, request: Request) -> Current[EIDLogin]:
         """The login in the path, if it is this browser's."""
+        await self.looks.spend(request.ip)
         return await _look(self._service, browser_secrets(request), request.params["id"])
 
     async def events(self, request: Request) -> ASGIApp:
         """The event stream."""
         login_id = request.params["id"]
+        await self.looks.spend(request.ip)
         stream = StatusStream(
             self._service.records,
             login_id,
             _Browser(self._service, browser_secrets(request), login_id),
             streams=self._streams,
+            limits=self._settings.limits,
             heartbeat=self._settings.sse.heartbeat,
             last_event_id=request.header(b"last-event-id"),
         )

@@ -80,6 +80,7 @@ class EIDService:
             clock=clock,
             name="eid",
             kind=EIDLogin,
+            decoy=core.DECOY,
             at_time=core.at_time,
             status=core.status,
             final=core.FINAL,
@@ -111,7 +112,7 @@ class EIDService:
         """A new login for the browser that holds ``browser_secret``; with ``tc_token_url``, one of another site."""
         if self._server is None and not tc_token_url:
             raise not_found()
-        await self._limits.spend(self._limits.ip(ip), self._limits.waiting_eid)
+        await self._limits.begin(self._limits.waiting_eid, self._limits.ip(ip))
         now = self._clock()
         drawn = self._random_bytes(2 * ID_SIZE)
         login_id = b64url(drawn[:ID_SIZE])
@@ -137,8 +138,9 @@ class EIDService:
 
     async def look(self, login_id: str, browser_secret: str) -> Current[EIDLogin]:
         """The login as its own browser may see it."""
+        browser = browser_hash(browser_secret)
         current = await self.records.load(login_id)
-        if not compare_digest(current.record.browser, browser_hash(browser_secret)):
+        if not compare_digest(current.record.browser, browser):
             raise session_unknown()
         return current
 
@@ -214,8 +216,9 @@ class EIDService:
             webauthn_server=self._webauthn_server(login),
         )
 
-    async def refreshed(self, token: str) -> Current[EIDLogin]:
+    async def refreshed(self, token: str, *, ip: str) -> Current[EIDLogin]:
         """The login that a client comes back to; ``session_unknown`` for any secret but that of a living one."""
+        await self._limits.spend(self._limits.ip(ip))
         current = await self.records.load(record_of(token))
         if not is_secret(token, current.record.refresh):
             raise session_unknown()
@@ -243,8 +246,13 @@ class EIDService:
     async def claim_by_code(self, login_id: str, browser_secret: str, *, code: str, ip: str) -> Claimed:
         """Standard client: the desktop claims with the code, once. A wrong code costs an attempt."""
         await self._limits.spend(self._limits.ip(ip))
-        current = await self.look(login_id, browser_secret)
         now = self._clock()
+        try:
+            current = await self.look(login_id, browser_secret)
+        except StateError:
+            if code:
+                await self._pretend_claim(code, now)
+            raise
         claiming, error = core.check_code(current.record, code=code, now=now, deadline=self._claim_deadline(now))
         if not await self.records.change(current, claiming):
             raise StateError("wrong_state", "claim: another claim came first")
@@ -253,6 +261,11 @@ class EIDService:
                 await self._events.emit(EIDRejected(now, login_id, claiming.reason))
             raise error
         return await self._fetch_result(Current(claiming, current.version + 1))
+
+    async def _pretend_claim(self, code: str, now: float) -> None:
+        """As much work as a wrong code is, for a login that is not this browser's."""
+        tried, _ = core.check_code(core.DECOY, code=code, now=now, deadline=self._claim_deadline(now))
+        await self.records.pretend(tried)
 
     async def claim(self, current: Current[EIDLogin]) -> Claimed:
         """Same device or integrated client: the browser that began is at the refresh address."""

@@ -98,15 +98,25 @@ class Request:
         return parse_pairs((await self.body(limit=limit)).decode("utf-8", "replace"))
 
     def check_same_site(self) -> None:
-        """Refuse what a page of another site sent (Fetch metadata, else ``Origin``); neither header: not a browser."""
-        fetch_site = self.headers.get(b"sec-fetch-site")
-        if fetch_site is not None and fetch_site not in (b"same-origin", b"none"):
-            raise _cross_site("Sec-Fetch-Site")
-        origin = self.headers.get(b"origin")
-        if origin == b"null" and fetch_site == b"same-origin":
+        """Refuse what a page of another site sent (Fetch metadata, else ``Origin``); neither header: not a browser.
+
+        Of a header that comes twice, each counts.
+        """
+        sites, origins = self._values(b"sec-fetch-site"), self._values(b"origin")
+        for site in sites:
+            if site not in (b"same-origin", b"none"):
+                raise _cross_site("Sec-Fetch-Site")
+        if origins == [b"null"] and sites == [b"same-origin"]:
             return  # Our own form on a page whose referrer policy hides where it comes from.
-        if origin is not None and origin.decode("latin-1") != self.origin:
-            raise _cross_site("Origin")
+        for origin in origins:
+            if origin.decode("latin-1") != self.origin:
+                raise _cross_site("Origin")
+
+    def _values(self, name: bytes) -> list[bytes]:
+        raw = self.raw_headers
+        if len(raw) == len(self.headers):  # None comes twice.
+            return [self.headers[name]] if name in self.headers else []
+        return [value for header, value in raw if header == name]
 
     @property
     def server_path(self) -> str:
@@ -120,14 +130,13 @@ class Request:
 
 
 def loopback_origin(scope: Scope) -> str:
-    """The origin that the request itself names, if it is a loopback host; else ``unknown_host``."""
-    for name, value in scope["headers"]:
-        if name == b"host":
-            host = value.decode("latin-1").lower()
-            bare = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-            if is_loopback(bare) and "/" not in host and "@" not in host:
-                return f"{scope.get('scheme', 'http')}://{host}"
-            break
+    """The origin that the request itself names, if it is a loopback host and one alone; else ``unknown_host``."""
+    hosts = {value for name, value in scope["headers"] if name == b"host"}
+    if len(hosts) == 1:
+        host = hosts.pop().decode("latin-1").lower()
+        bare = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        if is_loopback(bare) and "/" not in host and "@" not in host:
+            return f"{scope.get('scheme', 'http')}://{host}"
     raise RequestError(
         "unknown_host", "Host: expected a loopback host; set origin to serve another one", status_hint=421
     )

@@ -69,11 +69,16 @@ def redirect(location: str, *, headers: Headers | None = None) -> Response:
     return Response(303, headers=[(b"location", location.encode("latin-1")), *(headers or [])])
 
 
+def retry_after(error: UseIDError | None) -> Headers:
+    """The header that says when to come back, where an error knows that."""
+    if error is None or error.retry_after is None:
+        return []
+    return [(b"retry-after", b"%d" % error.retry_after)]
+
+
 def error_response(error: UseIDError) -> Response:
     """The JSON error of the reference: ``{code, message, …}`` with the error's own status."""
-    headers: Headers = []
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % error.retry_after))
+    headers = retry_after(error)
     if "allow" in error.details:
         headers.append((b"allow", str(error.details["allow"]).encode()))
     return json_response(

@@ -30,12 +30,12 @@ class Kept(Generic[T]):
     async def value(self) -> T:
         """The value, at most ``metadata_lifetime`` old, or ``stale_lifetime`` while it cannot be fetched."""
         now = self._clock()
-        age = now - self._fetched_at
+        age = abs(now - self._fetched_at)  # The clock may have been set back.
         if self._value is None:
             return await self._fetched()
         if age < self._settings.metadata_lifetime:
             return self._value
-        if now - self._tried_at < self._settings.keys_cooldown and age < self._settings.stale_lifetime:
+        if abs(now - self._tried_at) < self._settings.keys_cooldown and age < self._settings.stale_lifetime:
             return self._value  # The source was away a moment ago; not everybody has to wait for it again.
         try:
             return await self._fetched()
@@ -51,7 +51,7 @@ class Kept(Generic[T]):
             return self._value  # Somebody else has just fetched it.
         now = self._clock()
         if self._fetching is None:  # Else its answer is on the way, and newer than what was seen.
-            if self._forced_at is not None and now - self._forced_at < self._settings.keys_cooldown:
+            if self._forced_at is not None and abs(now - self._forced_at) < self._settings.keys_cooldown:
                 return seen
             self._forced_at = now
         try:

@@ -91,6 +91,7 @@ class OIDC:
             logouts=logouts,
             sessions=sessions,
             accounts=accounts,
+            limits=limits,
             settings=settings,
         )
 

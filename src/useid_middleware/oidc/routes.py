@@ -7,20 +7,20 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from .._codec import b64url, is_b64url, replace
-from ..errors import AuthenticationError, RefusedError, RequestError, UseIDError
+from ..errors import AuthenticationError, RateLimited, RefusedError, RequestError, UseIDError
 from ..events import Answered, Events, LoginFailed
-from ..http.asgi import ASGIApp, Headers
+from ..http.asgi import ASGIApp
 from ..http.cookies import Cookie
 from ..http.redirects import check_redirect
 from ..http.requests import Request
-from ..http.responses import Response, html_response, redirect
+from ..http.responses import Response, html_response, redirect, retry_after
 from ..http.routing import Handler, not_found
 from ..identity import Identity
 from ..sessions.auth import current_session, session_token
 from ..sessions.records import Login, Session
 from ..settings import Settings
 from ..stores.base import Clock
-from ..stores.limits import Limits
+from ..stores.limits import Limits, Looks
 from ..widget.serve import choose_language
 from .core.authorization import Attempt
 from .logout import Logouts
@@ -76,6 +76,7 @@ class OIDCRoutes:
         self._clock = clock
         self._complete_login = complete_login
         self._random_bytes = random_bytes
+        self._looks = Looks(settings.limits)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router: what a browser is led to."""
@@ -119,6 +120,7 @@ class OIDCRoutes:
     async def begin(self, request: Request, name: str, return_to: str, wishes: Wishes | None = None) -> ASGIApp:
         """Send the browser to the provider (OpenID Connect Core §3.1.2.1)."""
         try:
+            await self._limits.spend(self._limits.ip(request.ip))
             return await self._begin(
                 request, name, return_to, wishes or Wishes(login_hint=request.query("login_hint")[:_MAX_HINT])
             )
@@ -126,7 +128,7 @@ class OIDCRoutes:
             return await self._failed(request, error, name=name, return_to=return_to)
 
     async def _begin(self, request: Request, name: str, return_to: str, wishes: Wishes) -> ASGIApp:
-        await self._limits.spend(self._limits.ip(request.ip))
+        await self._limits.begin(self._limits.attempts)
         secret = self._browser_secret(request) or b64url(self._random_bytes(_SECRET_SIZE))
         address = await self._service.begin(
             name,
@@ -143,20 +145,23 @@ class OIDCRoutes:
     async def initiate(self, request: Request) -> ASGIApp:
         """Login that a third party begins (OpenID Connect Core §4), or a person with their address (WebFinger)."""
         try:
+            await self._limits.spend(self._limits.ip(request.ip))
             pairs = request.pairs() if request.method in ("GET", "HEAD") else await request.form_pairs()
             given = dict(pairs)
             if len(given) != len(pairs):
                 raise RequestError("malformed_request", "initiate: expected each parameter once")
             hint = given.get("login_hint", "")
             if identifier := given.get("identifier", ""):
-                await self._limits.spend(self._limits.ip(request.ip))
                 name, hint = await self._service.discover(identifier), hint or identifier
             else:
                 name = self._named_issuer(given.get("iss", ""))
         except UseIDError as error:
             return await self._failed(request, error, name="", return_to="")
         return_to = self._checked_return(request, given.get("target_link_uri", ""))
-        return await self.begin(request, name, return_to, Wishes(login_hint=hint[:_MAX_HINT]))
+        try:
+            return await self._begin(request, name, return_to, Wishes(login_hint=hint[:_MAX_HINT]))
+        except UseIDError as error:
+            return await self._failed(request, error, name=name, return_to=return_to)
 
     def _named_issuer(self, issuer: str) -> str:
         client = self._service.find_issuer(issuer)
@@ -166,17 +171,24 @@ class OIDCRoutes:
 
     async def renew(self, request: Request, session: Session) -> ASGIApp:
         """Ask the provider in an iframe, without the person, whether they are still there (``prompt=none``)."""
+        try:
+            await self._limits.spend(self._limits.ip(request.ip), self._limits.account(session.account_id))
+        except RateLimited as error:
+            return self._silent(request, "error", refused=error)
         secret = await self._tokens.secret(session, session_token(request.scope))
         if secret is None or secret.provider not in self._service.clients:
             return self._silent(request, "error")
         wishes = Wishes(prompt="none", id_token_hint=secret.tokens.id_token, silent=True)
         try:
             return await self._begin(request, secret.provider, "", wishes)
+        except RateLimited as error:
+            return self._silent(request, "error", refused=error)
         except UseIDError:
             return self._silent(request, "error")
 
     async def request_object(self, request: Request) -> ASGIApp:
         """A request object that a provider fetches (RFC 9101 §5.2)."""
+        await self._looks.spend(request.ip)
         token = await self._service.offered_request(request.params["handle"])
         if token is None:
             raise not_found()
@@ -187,7 +199,7 @@ class OIDCRoutes:
     async def posted_callback(self, request: Request, name: str) -> ASGIApp:
         """A form_post response: kept for a moment, until the browser comes for it with its cookie."""
         try:
-            await self._limits.spend(self._limits.ip(request.ip))
+            await self._limits.begin(self._limits.responses, self._limits.ip(request.ip))
             handle = await self._service.keep_response(await request.form_pairs(limit=_MAX_RESPONSE))
         except UseIDError as error:
             return await self._failed(request, error, name=name, return_to="", is_callback=True)
@@ -197,10 +209,10 @@ class OIDCRoutes:
         """The browser is back (OpenID Connect Core §3.1.2.5)."""
         return_to = ""
         try:
+            await self._limits.spend(self._limits.ip(request.ip))
             pairs: Sequence[tuple[str, str]] = request.pairs()
             if len(pairs) == 1 and pairs[0][0] == "posted":
                 pairs = await self._service.response(pairs[0][1])
-            await self._limits.spend(self._limits.ip(request.ip))
             secret = self._browser_secret(request)
             if secret is None:
                 raise AuthenticationError(
@@ -248,9 +260,12 @@ class OIDCRoutes:
             return self._silent(request, "error")
         return self._silent(request, "unchanged", new.session_state)
 
-    def _silent(self, request: Request, outcome: Outcome, session_state: str = "") -> ASGIApp:
+    def _silent(
+        self, request: Request, outcome: Outcome, session_state: str = "", *, refused: RateLimited | None = None
+    ) -> ASGIApp:
         page = silent_page(server=request.server_path, outcome=outcome, session_state=session_state)
-        return html_response(page, content_security_policy=SILENT_POLICY)
+        status = 200 if refused is None else refused.status_hint
+        return html_response(page, status=status, content_security_policy=SILENT_POLICY, headers=retry_after(refused))
 
     # when it went wrong
 
@@ -263,6 +278,13 @@ class OIDCRoutes:
         self, request: Request, error: UseIDError, *, name: str, return_to: str, is_callback: bool = False
     ) -> ASGIApp:
         """Say so to the log, to the listeners, and to the person."""
+        again = f"{request.server_path}{self._settings.paths.login}?" + urlencode(
+            {"provider": name} | ({"return": return_to} if return_to else {})
+        )
+        retry = again if name and self._settings.paths.login else ""
+        if isinstance(error, RateLimited):
+            # Nobody else hears of it: who floods us must not flood the listeners, and with them a log or a mailbox.
+            return self._error_page(request, error.code, error.status_hint, retry=retry, error=error)
         is_stale = is_callback and error.code in _STALE
         if (is_stale or error.code == "cookie_missing") and current_session(request.scope) is not None:
             # The back button, or a second tab that was slower: whoever is logged in has nothing to be told.
@@ -283,9 +305,6 @@ class OIDCRoutes:
             await self._events.emit(question)
             if question.response is not None:
                 raise Answered(question.response)
-        again = f"{request.server_path}{self._settings.paths.login}?" + urlencode(
-            {"provider": name} | ({"return": return_to} if return_to else {})
-        )
         restarted = RESTART_COOKIE.read(request.raw_headers, secure=request.secure) is not None
         if is_stale and self._settings.paths.login and not restarted:
             clear = ATTEMPT_COOKIE.clear(secure=request.secure)
@@ -293,7 +312,6 @@ class OIDCRoutes:
                 again, headers=[clear, RESTART_COOKIE.set("1", secure=request.secure, max_age=_RESTART_PAUSE)]
             )
         message = error.message if is_refusal else ""
-        retry = again if name and self._settings.paths.login else ""
         return self._error_page(request, error.code, error.status_hint, retry=retry, message=message, error=error)
 
     def _error_page(
@@ -315,10 +333,7 @@ class OIDCRoutes:
             landing=request.app_root + self._settings.landing_page,
             message=message,
         )
-        headers: Headers = []
-        if error is not None and error.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % error.retry_after))
-        return html_response(page, status=status, content_security_policy=ERROR_POLICY, headers=headers)
+        return html_response(page, status=status, content_security_policy=ERROR_POLICY, headers=retry_after(error))
 
     def _checked_return(self, request: Request, target: str) -> str:
         """Where a stranger says that the login should lead, if it may."""

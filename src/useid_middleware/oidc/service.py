@@ -15,6 +15,7 @@ from ..http.asgi import Scope
 from ..identity import Identity
 from ..settings import OIDCProvider, OIDCSettings
 from ..stores.base import Clock, Store
+from ..stores.limits import RESPONSE_LIFETIME
 from .client import ProviderClient
 from .core import claims_sources, dpop
 from .core.authorization import Attempt, authorization_request, authorization_url, new_attempt, pushed_url
@@ -27,8 +28,6 @@ from .records import PostedResponse, SessionSecret, attempts, posted_responses, 
 
 logger = logging.getLogger("useid_middleware")
 
-#: Parameters that a form_post response brings wait so long for the browser to come back with its cookie (s).
-_RESPONSE_LIFETIME: Final = 60.0
 _RANDOM_SIZE: Final = 96
 #: Claims of an ID token that are about the login, not about the person.
 _OF_LOGIN: Final = ("iss", "sub", "aud", "azp", "exp", "iat", "nonce", "auth_time", "acr", "amr", "sid")
@@ -172,7 +171,7 @@ class OIDCService:
         A browser does not send our cookies with a form that another site posts; it does with the redirect after it.
         """
         value = posted_responses.encode(PostedResponse(tuple(pairs)))
-        return await self._responses.keep(value, ttl=_RESPONSE_LIFETIME)
+        return await self._responses.keep(value, ttl=RESPONSE_LIFETIME)
 
     async def response(self, handle: str) -> Sequence[tuple[str, str]]:
         """The parameters behind a handle, once; empty when there are none (any more)."""

@@ -15,6 +15,7 @@ from ..sessions.cookie import SESSION_COOKIE
 from ..sessions.records import Session
 from ..sessions.service import Sessions
 from ..settings import Settings
+from ..stores.limits import Limits, Looks
 from ..widget.serve import choose_language
 from .logout import Logouts
 from .network import origin_of
@@ -40,6 +41,7 @@ class SessionRoutes:
         logouts: Logouts,
         sessions: Sessions,
         accounts: Accounts,
+        limits: Limits,
         settings: Settings,
     ) -> None:
         self._service = service
@@ -48,6 +50,8 @@ class SessionRoutes:
         self._logouts = logouts
         self._sessions = sessions
         self._accounts = accounts
+        self._limits = limits
+        self._looks = Looks(settings.limits)
         self._settings = settings
 
     def routes(self) -> dict[str, Handler]:
@@ -91,12 +95,17 @@ class SessionRoutes:
         Nothing is done here but showing the way, so a stranger's link to it, with another ``state`` or none, does no
         harm.
         """
+        await self._limits.spend(self._limits.ip(request.ip))
         if not await self._logouts.came_back(request.query("state")):
             logger.info("back from a logout that was not begun here, or twice")
         return redirect(request.app_root + (self._settings.oidc.after_logout or self._settings.landing_page))
 
     async def backchannel(self, request: Request) -> ASGIApp:
-        """Back-Channel Logout 1.0 §2.5, §2.8: 200 when it is done, also where there was nothing left to end."""
+        """Back-Channel Logout 1.0 §2.5, §2.8: 200 when it is done, also where there was nothing left to end.
+
+        A provider may log out many at once; what nobody has signed costs no more than a look.
+        """
+        await self._looks.spend(request.ip)
         try:
             token = await request.form("logout_token")
             if not token:
@@ -111,6 +120,7 @@ class SessionRoutes:
 
     async def frontchannel(self, request: Request) -> ASGIApp:
         """Front-Channel Logout 1.0 §3, in an iframe of the provider's, which alone may frame the answer."""
+        await self._limits.spend(self._limits.ip(request.ip))
         issuer, current = request.query("iss"), current_session(request.scope)
         client = self._service.find_issuer(issuer)
         await self._logouts.frontchannel(issuer, request.query("sid"), current=current)
@@ -125,6 +135,7 @@ class SessionRoutes:
     async def monitor(self, request: Request) -> ASGIApp:
         """The page that watches the provider's session (Session Management 1.0 §3.1), for an iframe of the app's."""
         session = required_session(request.scope)
+        await self._looks.spend(request.ip)
         secret = await self._tokens.secret(session, session_token(request.scope))
         client = self._service.clients.get(secret.provider) if secret is not None else None
         metadata = await client.metadata() if client is not None else None
@@ -151,6 +162,7 @@ class SessionRoutes:
     async def profile(self, request: Request) -> ASGIApp:
         """Who is logged in, and what the provider said."""
         session = required_session(request.scope)
+        await self._looks.spend(request.ip)
         account = await self._accounts.get(session.account_id)
         if account is None:
             raise not_found()

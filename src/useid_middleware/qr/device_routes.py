@@ -14,6 +14,7 @@ from ..http.sse import EventStreams
 from ..sessions.auth import required_session
 from ..settings import Settings
 from ..stores.base import Clock
+from ..stores.limits import Looks
 from ..waiting.code import check_code_format
 from ..waiting.records import Current
 from ..waiting.stream import StatusStream
@@ -58,6 +59,7 @@ class DeviceRoutes:
         self._streams = streams
         self._settings = settings
         self._clock = clock
+        self._looks = Looks(settings.limits)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
@@ -87,7 +89,9 @@ class DeviceRoutes:
 
     async def status(self, request: Request) -> ASGIApp:
         """The enrolment's status, for those who poll."""
-        current = await self._service.look(request.params["id"], required_session(request.scope).account_id)
+        account_id = required_session(request.scope).account_id
+        await self._looks.spend(request.ip)
+        current = await self._service.look(request.params["id"], account_id)
         return json_response(self._service.records.status(current))
 
     async def prove(self, request: Request) -> ASGIApp:
@@ -118,23 +122,27 @@ class DeviceRoutes:
 
     async def list(self, request: Request) -> ASGIApp:
         """The user's phones."""
-        devices = await self._service.of_account(required_session(request.scope).account_id)
+        account_id = required_session(request.scope).account_id
+        await self._looks.spend(request.ip)
+        devices = await self._service.of_account(account_id)
         return json_response({"devices": [_device(device) for device in devices]})
 
     async def revoke(self, request: Request) -> ASGIApp:
         """Revoke one."""
-        await self._service.revoke(required_session(request.scope).account_id, request.params["id"])
+        account_id = required_session(request.scope).account_id
+        await self._service.revoke(account_id, request.params["id"], ip=request.ip)
         return Response(204)
 
     async def events(self, request: Request) -> ASGIApp:
         """The enrolment's event stream."""
         enrolment_id, account_id = request.params["id"], required_session(request.scope).account_id
-
+        await self._looks.spend(request.ip)
         stream = StatusStream(
             self._service.records,
             enrolment_id,
             _Owner(self._service, enrolment_id, account_id),
             streams=self._streams,
+            limits=self._settings.limits,
             heartbeat=self._settings.sse.heartbeat,
             last_event_id=request.header(b"last-event-id"),
         )

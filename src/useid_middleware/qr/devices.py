@@ -39,6 +39,7 @@ class DeviceService:
             clock=clock,
             name="enrolment",
             kind=Enrolment,
+            decoy=core.ENROLMENT_DECOY,
             at_time=core.enrolment_at_time,
             status=core.enrolment_status,
             final=core.ENROLMENT_FINAL,
@@ -53,7 +54,8 @@ class DeviceService:
 
     async def offer(self, account_id: str, *, server: str, ip: str) -> Current[Enrolment]:
         """The logged-in user wants to add a phone."""
-        await self._limits.spend(self._limits.ip(ip), self._limits.account(account_id))
+        own = self._limits.ip(ip), self._limits.account(account_id)
+        await self._limits.begin(self._limits.enrolments, *own)
         now = self._clock()
         drawn = self._random_bytes(64)
         enrolment = Enrolment(
@@ -63,6 +65,7 @@ class DeviceService:
             account_id=account_id,
             server=server,
             deadline=now + self._settings.qr.enrolment_lifetime,
+            created_at=now,
         )
         return await self.records.add(enrolment)
 
@@ -80,6 +83,7 @@ class DeviceService:
         await self._limits.spend(self._limits.ip(ip))
         current = await self.records.load(enrolment_id)
         core.next_enrolment_state(current.record.state, core.EnrolmentStep.PROVE)
+        await self._limits.spend(self._limits.login(enrolment_id))
         proved = core.check_proof(
             current.record,
             public_key=public_key,
@@ -100,8 +104,13 @@ class DeviceService:
     async def confirm(self, enrolment_id: str, account_id: str, *, code: str, ip: str) -> DeviceKey:
         """The desktop types the phone's code: from now on the key counts."""
         await self._limits.spend(self._limits.ip(ip), self._limits.account(account_id))
-        current = await self.look(enrolment_id, account_id)
         now = self._clock()
+        try:
+            current = await self.look(enrolment_id, account_id)
+        except StateError:
+            if code:
+                await self._pretend_confirm(code, now)
+            raise
         changed, error = core.confirm(current.record, code=code, now=now)
         # Who reads `confirmed` may look for the phone in the list; so it is told when the phone is there.
         if not await self.records.change(current, changed, announce=error is not None):
@@ -122,12 +131,18 @@ class DeviceService:
         await self._events.emit(DeviceEnrolled(now, account_id, device.id))
         return device
 
+    async def _pretend_confirm(self, code: str, now: float) -> None:
+        """As much work as a wrong code is, for an enrolment that is not this user's."""
+        changed, _ = core.confirm(core.ENROLMENT_DECOY, code=code, now=now)
+        await self.records.pretend(changed)
+
     async def of_account(self, account_id: str) -> list[DeviceKey]:
         """The account's phones, oldest first."""
         return await self._accounts.devices(account_id)
 
-    async def revoke(self, account_id: str, device_id: str) -> None:
+    async def revoke(self, account_id: str, device_id: str, *, ip: str) -> None:
         """Revoke a phone for good, and end the sessions that it opened."""
+        await self._limits.spend(self._limits.ip(ip), self._limits.account(account_id))
         now = self._clock()
         if not await self._accounts.revoke_device(account_id, device_id, now=now):
             raise not_found()

@@ -3,10 +3,10 @@
 from math import ceil
 from typing import Final, cast
 
-from ..errors import UseIDError
-from ..http.asgi import ASGIApp
+from ..errors import RateLimited, UseIDError
+from ..http.asgi import ASGIApp, Headers
 from ..http.requests import Request
-from ..http.responses import html_response, redirect
+from ..http.responses import html_response, redirect, retry_after
 from ..http.routing import Handler, get_only
 from ..identity import Level
 from ..settings import Settings
@@ -63,7 +63,10 @@ class PageRoutes:
         return_url = await request.form("returnUrl")
         if self._settings.qr.level >= Level.L2:
             return self._refuse(request, "needs_script", status=409)
-        current, headers = await self._qr.start(request, app_name="", return_url=return_url)
+        try:
+            current, headers = await self._qr.start(request, app_name="", return_url=return_url)
+        except RateLimited as error:
+            return self._refuse(request, error.code, status=error.status_hint, headers=retry_after(error))
         return redirect(f"{request.server_path}/plain/{current.record.id}", headers=headers)
 
     async def show_plain(self, request: Request) -> ASGIApp:
@@ -85,10 +88,10 @@ class PageRoutes:
         try:
             login = await self._qr.finish_bound(request)
         except UseIDError as error:
-            return self._refuse(request, error.code, status=error.status_hint)
+            return self._refuse(request, error.code, status=error.status_hint, headers=retry_after(error))
         return redirect(login.target, headers=login.headers)
 
-    def _refuse(self, request: Request, code: str, *, status: int) -> ASGIApp:
+    def _refuse(self, request: Request, code: str, *, status: int, headers: Headers | None = None) -> ASGIApp:
         """Why it does not go on, and the way to begin again."""
         language = choose_language(request.header(b"accept-language"))
         texts = _ERRORS[language]
@@ -102,7 +105,7 @@ class PageRoutes:
             login_url=f"{request.server_path}{login}" if login else request.app_root + self._settings.landing_page,
             lang=language,
         )
-        return html_response(page, status=status, content_security_policy=self._plain_policy)
+        return html_response(page, status=status, content_security_policy=self._plain_policy, headers=headers)
 
     async def _show(self, request: Request, error: UseIDError | None = None) -> ASGIApp:
         language = choose_language(request.header(b"accept-language"))
@@ -111,10 +114,12 @@ class PageRoutes:
         status = error.status_hint if error else 200
         server, session_id = request.server_path, request.params["id"]
         state, link, code_required, seconds_left, return_url = State.EXPIRED, "", False, 0, ""
+        headers = retry_after(error)
         try:
             current = await self._qr.look(request)
         except UseIDError as unknown:
-            status = unknown.status_hint
+            status, headers = unknown.status_hint, headers or retry_after(unknown)
+            message = message or texts.get(unknown.code, "")
         else:
             session = current.record
             state, return_url = session.state, session.return_to
@@ -135,4 +140,4 @@ class PageRoutes:
             return_url=return_url,
             lang=language,
         )
-        return html_response(page, status=status, content_security_policy=self._plain_policy)
+        return html_response(page, status=status, content_security_policy=self._plain_policy, headers=headers)

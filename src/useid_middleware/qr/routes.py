@@ -18,6 +18,7 @@ from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings
 from ..stores.base import Clock
+from ..stores.limits import Looks
 from ..waiting.browser import BROWSER_COOKIE, SECRET_SIZE, browser_secret, required_browser_secret
 from ..waiting.code import check_code_format
 from ..waiting.records import Current
@@ -88,6 +89,7 @@ class QRRoutes:
         self._clock = clock
         self._complete_login = complete_login
         self._random_bytes = random_bytes
+        self._looks = Looks(settings.limits)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
@@ -153,7 +155,9 @@ class QRRoutes:
 
     async def look(self, request: Request) -> Current[QRSession]:
         """The session in the path, if it is this browser's."""
-        return await self._service.look(request.params["id"], required_browser_secret(request))
+        secret = required_browser_secret(request)
+        await self._looks.spend(request.ip)
+        return await self._service.look(request.params["id"], secret)
 
     async def scan(self, request: Request) -> ASGIApp:
         """A phone scans and is told what it is asked to approve."""
@@ -235,12 +239,13 @@ class QRRoutes:
         """The event stream."""
         session_id = request.params["id"]
         secret = required_browser_secret(request)
-
+        await self._looks.spend(request.ip)
         stream = StatusStream(
             self._service.records,
             session_id,
             _Desktop(self._service, session_id, secret),
             streams=self._streams,
+            limits=self._settings.limits,
             heartbeat=self._settings.sse.heartbeat,
             last_event_id=request.header(b"last-event-id"),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Final
 
-from .._codec import b64url, timestamp
+from .._codec import Record, b64url, timestamp
 from ..accounts.base import Accounts, DeviceKey
 from ..errors import RequestError, StateError, UnavailableError
 from ..events import Events, QRApproved, QRExpired, QRLoginStarted, QRRejected, QRScanned
@@ -31,8 +31,7 @@ _MAX_TRIES: Final = 8
 Locate = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Record, frozen=True):
     """A phone's signed answer, decoded and not yet verified."""
 
     session_id: str
@@ -50,8 +49,7 @@ class Approved:
     refresh_url: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Record, frozen=True):
     """What a claimed session proves. ``remember`` says that this browser need not type a code next time."""
 
     identity: Identity
@@ -79,6 +77,7 @@ class QRService:
             clock=clock,
             name="qr",
             kind=QRSession,
+            decoy=core.DECOY,
             at_time=core.at_time,
             status=core.status,
             final=core.FINAL,
@@ -110,7 +109,7 @@ class QRService:
         names = (self._settings.app_name, *self._settings.app_names)
         if app_name and app_name not in names:
             raise RequestError("app_name_refused", "appName: expected one of app_name and app_names of the settings")
-        await self._limits.spend(self._limits.ip(ip), self._limits.waiting)
+        await self._limits.begin(self._limits.waiting, self._limits.ip(ip))
         now = self._clock()
         context = RequestContext(
             appName=app_name or names[0],
@@ -142,8 +141,9 @@ class QRService:
 
     async def look(self, session_id: str, browser_secret: str) -> Current[QRSession]:
         """The session as its own browser may see it."""
+        browser = browser_hash(browser_secret)
         current = await self.records.load(session_id)
-        if not compare_digest(current.record.browser, browser_hash(browser_secret)):
+        if not compare_digest(current.record.browser, browser):
             raise session_unknown()
         return current
 
@@ -204,8 +204,13 @@ class QRService:
     async def claim(self, session_id: str, browser_secret: str, *, code: str, ip: str) -> Claimed:
         """The desktop claims, once. A wrong code costs an attempt, whatever else happens."""
         await self._limits.spend(self._limits.ip(ip))
-        current = await self.look(session_id, browser_secret)
         now = self._clock()
+        try:
+            current = await self.look(session_id, browser_secret)
+        except StateError:
+            if code:
+                await self._pretend_claim(code, now)
+            raise
         session = current.record
         changed, error = core.claim(session, code=code, now=now)
         await self._claim(current, changed)
@@ -235,6 +240,12 @@ class QRService:
             raise device_unknown()
         if not await self.records.change(current, changed):
             raise StateError("wrong_state", "claim: another claim came first")
+
+    async def _pretend_claim(self, code: str, now: float) -> None:
+        """As much work as a wrong code is, for a session that is not this browser's."""
+        changed, _ = core.claim(core.DECOY, code=code, now=now)
+        await self._accounts.device_by_key(changed.key_id)
+        await self.records.pretend(changed)
 
     async def expire(self, session_id: str) -> None:
         """Write down that the session has expired, if it has and nobody did; all who watch are told, once."""

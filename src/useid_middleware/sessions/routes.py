@@ -11,6 +11,7 @@ from ..http.routing import Handler, not_found
 from ..http.sse import EventStreams
 from ..settings import Settings
 from ..stores.base import Clock
+from ..stores.limits import Looks
 from .auth import current_session, required_session, session_token
 from .cookie import SESSION_COOKIE
 from .records import Session
@@ -40,6 +41,8 @@ class SessionRoutes:
         self._streams = streams
         self._clock = clock
         self._leave = leave
+        # What a user can end here is bounded by the logins that began it, so that looking is all there is to count.
+        self._looks = Looks(settings.limits)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
@@ -56,6 +59,7 @@ class SessionRoutes:
     async def list(self, request: Request) -> ASGIApp:
         """The user's sessions, newest first."""
         current = required_session(request.scope)
+        await self._looks.spend(request.ip)
         sessions = await self._sessions.of_account(current.account_id)
         return json_response(
             {"sessions": [_describe(session, current=session.id == current.id) for session in sessions]}
@@ -64,6 +68,7 @@ class SessionRoutes:
     async def revoke(self, request: Request) -> ASGIApp:
         """End one of them."""
         current = required_session(request.scope)
+        await self._looks.spend(request.ip)
         for session in await self._sessions.of_account(current.account_id):
             if session.id == request.params["id"]:
                 await self._sessions.end(session, reason="revoked")
@@ -73,13 +78,21 @@ class SessionRoutes:
     async def revoke_others(self, request: Request) -> ASGIApp:
         """End all but this one."""
         current = required_session(request.scope)
+        await self._looks.spend(request.ip)
         await self._sessions.end_account(current.account_id, reason="revoked", keep=current.id)
         return Response(204)
 
     async def watch(self, request: Request) -> ASGIApp:
         """An event stream that says when this session has ended."""
         session = required_session(request.scope)
-        stream = SessionStream(self._sessions, session, streams=self._streams, heartbeat=self._settings.sse.heartbeat)
+        await self._looks.spend(request.ip)
+        stream = SessionStream(
+            self._sessions,
+            session,
+            streams=self._streams,
+            limits=self._settings.limits,
+            heartbeat=self._settings.sse.heartbeat,
+        )
         return self._streams.response(stream)
 
     async def logout(self, request: Request) -> ASGIApp:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from .._codec import RecordType, b64url, is_b64url, replace
+from .._lifetime import is_past
 from .._sealing import NONCE_SIZE, SealBroken, seal, unseal
 from ..accounts.base import Account
 from ..events import Events, SessionEnded
@@ -90,6 +91,7 @@ class Sessions:
             lifetime = min(self._settings.absolute_lifetime, math.inf if kept_for is None else kept_for)
             await self._store.put(_secret_key(session.id), sealed, ttl=lifetime)
         await self._store.put(_key(session.id), _records.encode(session), ttl=self._ttl(session), indexes=indexes)
+        await self._make_room(session)
         return token, session
 
     async def load(self, token: str) -> Session | None:
@@ -103,7 +105,7 @@ class Sessions:
         now = self._clock()
         if not self._alive(session, now):
             return None
-        if now - session.last_seen_at >= self._touch_after:
+        if abs(now - session.last_seen_at) >= self._touch_after:  # It may have been set back.
             session = replace(session, last_seen_at=now)
             # Losing this race means that another request has just noted its own use, or that the session was ended.
             await self._store.replace(
@@ -159,9 +161,9 @@ class Sessions:
         found = await self._store.get(_key(session.id))
         if found is None:
             return 0.0
-        current = _records.decode(found.value)
+        current, now = _records.decode(found.value), self._clock()
         end = min(current.expires_at, current.last_seen_at + self._settings.idle_lifetime)
-        return max(0.0, end - self._clock())
+        return max(0.0, end - now) if self._alive(current, now) else 0.0
 
     async def end(self, session: Session, *, reason: str) -> bool:
         """End one session; ``False`` when it had ended already. Pages that watch it learn of it at once."""
@@ -185,6 +187,14 @@ class Sessions:
         sessions = await self._find(index)
         return sum([await self.end(session, reason=reason) for session in sessions if session.id != keep])
 
+    async def _make_room(self, newest: Session) -> None:
+        """End the oldest: who logs in without end would have us keep sessions without end, and list them."""
+        index, limit = f"session-account:{newest.account_id}", self._settings.per_account
+        if len(await self._store.find(index)) > limit:
+            others = [session for session in await self._find(index) if session.id != newest.id]
+            for session in others[limit - 1 :]:
+                await self.end(session, reason="limit")
+
     async def _find(self, index: str) -> list[Session]:
         now = self._clock()
         values = [await self._store.get(key) for key in await self._store.find(index)]
@@ -196,7 +206,8 @@ class Sessions:
         return seal(value, secret=token.encode(), purpose=_secret_key(session_id).encode(), nonce=nonce)
 
     def _alive(self, session: Session, now: float) -> bool:
-        return now < session.expires_at and now < session.last_seen_at + self._settings.idle_lifetime
+        end = min(session.expires_at, session.last_seen_at + self._settings.idle_lifetime)
+        return not is_past(created_at=session.created_at, deadline=end, now=now)
 
     def _ttl(self, session: Session) -> float:
         return min(self._settings.idle_lifetime, session.expires_at - session.last_seen_at)

@@ -6,6 +6,8 @@ from typing import Final
 from ..errors import UseIDError
 from ..http.asgi import Receive, Scope, Send
 from ..http.sse import PING, EventStream, EventStreams, encode_event
+from ..settings import LimitSettings
+from ..stores.limits import neighbour
 from .records import Session
 from .service import Sessions
 
@@ -16,10 +18,13 @@ _SLACK: Final = 0.05
 class SessionStream:
     """An ASGI response: ``alive``, pings, and at last ``ended`` with the reason."""
 
-    def __init__(self, sessions: Sessions, session: Session, *, streams: EventStreams, heartbeat: float) -> None:
+    def __init__(
+        self, sessions: Sessions, session: Session, *, streams: EventStreams, limits: LimitSettings, heartbeat: float
+    ) -> None:
         self._sessions = sessions
         self._session = session
         self._streams = streams
+        self._limits = limits
         self._heartbeat = heartbeat
         self._stream: EventStream | None = None
         self._look: asyncio.Future[None] | None = None
@@ -28,7 +33,13 @@ class SessionStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream: subscribe first, then see whether the session has ended meanwhile."""
         stream = self._stream = EventStream(send, beat=self._beat)
-        unsubscribe = await self._sessions.watch(self._session, self._on_message)
+        client = scope.get("client")
+        self._streams.enter(stream, place=neighbour(client[0] if client else ""), limits=self._limits)
+        try:
+            unsubscribe = await self._sessions.watch(self._session, self._on_message)
+        except BaseException:
+            self._streams.leave(stream)
+            raise
         try:
             left = await self._sessions.seconds_left(self._session)
             self._wake_in(left)

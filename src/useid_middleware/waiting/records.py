@@ -6,11 +6,12 @@ same step, and past its deadline it counts as expired for whoever looks, whether
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
+from secrets import token_urlsafe
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from .._codec import RecordType
+from .._codec import Record, RecordType
 from ..errors import StateError
 from ..http.sse import encode_event
 from ..stores.base import Clock, Store
@@ -19,6 +20,8 @@ from ..stores.base import Clock, Store
 SNAPSHOT_LIFETIME: Final = 60.0
 #: … and the record is kept for so long, so that they are told that it is over (204).
 RECORD_LIFETIME: Final = 120.0
+#: What is written for the sake of the time that it takes is gone after so long (s).
+_PRETENDED: Final = 1.0
 
 _ID: Final = re.compile("[A-Za-z0-9_-]{22}").fullmatch
 
@@ -50,16 +53,14 @@ class Status(Protocol[R_contra]):
     def __call__(self, record: R_contra, /, *, version: int, now: float) -> dict[str, object]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Current(Generic[R]):
+class Current(Record, Generic[R], frozen=True):
     """A record as it is now, and its version in the store."""
 
     record: R
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Record, frozen=True):
     """A status as it travels: ``chunk`` is the server-sent event, the rest is for the process that holds the stream."""
 
     version: int
@@ -80,7 +81,11 @@ class News:
 
 
 class WaitingRecords(Generic[R]):
-    """The records of one kind in a store. ``name`` begins their keys; ``final`` are the states that nothing leaves."""
+    """The records of one kind in a store. ``name`` begins their keys; ``final`` are the states that nothing leaves.
+
+    ``decoy`` is one that nobody has: what is done for an id that is unknown is done with it, so that time does not tell
+    unknown ids from those of others.
+    """
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class WaitingRecords(Generic[R]):
         clock: Clock,
         name: str,
         kind: type[R],
+        decoy: R,
         at_time: AtTime[R],
         status: Status[R],
         final: Collection[Any],
@@ -97,6 +103,10 @@ class WaitingRecords(Generic[R]):
         self.clock = clock
         self._name = name
         self._type = RecordType(kind)
+        self._decoy = self._type.encode(decoy)
+        # Of this process alone, so that no two processes write to one key.
+        self._pretended = f"{name}-pretended:{token_urlsafe(16)}:"
+        self._pretences = count()
         self._at_time = at_time
         self._status = status
         self._final = final
@@ -114,10 +124,10 @@ class WaitingRecords(Generic[R]):
     async def load(self, record_id: str) -> Current[R]:
         """The record with this id (base64url), or ``session_unknown``."""
         found = await self.store.get(self.key(record_id)) if _ID(record_id) else None
+        stored = self._type.decode(self._decoy if found is None else found.value)
+        record = self._at_time(stored, now=self.clock())
         if found is None:
             raise session_unknown()
-        stored = self._type.decode(found.value)
-        record = self._at_time(stored, now=self.clock())
         # An expiry that nobody wrote down yet counts as the next version, which it will be when somebody does.
         return Current(record, found.version if record is stored else found.version + 1)
 
@@ -134,6 +144,11 @@ class WaitingRecords(Generic[R]):
             ttl=_ttl(after, now),
             message=self.news(Current(after, before.version + 1)).encode() if announce else None,
         )
+
+    async def pretend(self, after: R) -> None:
+        """Do what a change to ``after`` costs, and change nothing: time does not tell then that there was none."""
+        value, news = self._type.encode(after), self.news(Current(after, 2)).encode()
+        await self.store.put(f"{self._pretended}{next(self._pretences)}", value + news, ttl=_PRETENDED)
 
     async def announce(self, current: Current[R]) -> None:
         """Tell all who watch what the record is now."""

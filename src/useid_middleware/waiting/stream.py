@@ -6,6 +6,7 @@ newer than the snapshot is dropped, and after an interruption of the store's sub
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Coroutine
 from typing import Any, Final, Generic, Protocol
 
@@ -13,10 +14,12 @@ from ..errors import UseIDError
 from ..http.asgi import Receive, Scope, Send
 from ..http.responses import Response
 from ..http.sse import PING, EventStream, EventStreams, encode_event
+from ..settings import LimitSettings
+from ..stores.limits import neighbour
 from .records import Current, News, R, WaitingRecords
 
-#: A timer may fire a little early by the wall clock; so much later it rarely does (s).
-_DEADLINE_SLACK: Final = 0.02
+#: What is due by the wall clock may be so by the loop's a little earlier; so much later it rarely is (s).
+_SLACK: Final = 0.02
 
 
 class Frames(Protocol):
@@ -49,18 +52,17 @@ class StatusStream(Generic[R]):
     """An ASGI response: 200 with the stream, or 204 when there is nothing left to say."""
 
     __slots__ = (
-        "_deadline",
-        "_frame",
-        "_frame_until",
+        "_ends_at",
+        "_frame_ends_at",
         "_frames",
         "_heartbeat",
         "_key",
         "_last_event_id",
+        "_limits",
         "_records",
         "_resync",
         "_stream",
         "_streams",
-        "_timer",
         "_watcher",
     )
 
@@ -71,35 +73,40 @@ class StatusStream(Generic[R]):
         watcher: Watcher[R],
         *,
         streams: EventStreams,
+        limits: LimitSettings,
         heartbeat: float,
         last_event_id: str,
     ) -> None:
         self._records = records
+        self._limits = limits
         self._key = record_id
         self._streams = streams
         self._heartbeat = heartbeat
         self._watcher = watcher
         self._last_event_id = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
         self._frames: Frames | None = None
-        self._frame = ""
-        self._frame_until = 0.0
-        self._deadline = 0.0
+        # By the event loop's clock, which nobody sets: when the record's present state and the shown frame run out.
+        self._ends_at = math.inf
+        self._frame_ends_at = math.inf
         self._stream: EventStream | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._resync: asyncio.Future[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream. Errors are raised before the response starts."""
         records = self._records
         stream = self._stream = EventStream(send, beat=self._beat)
-        unsubscribe = await records.store.subscribe(records.key(self._key), self._on_message)
+        client = scope.get("client")
+        self._streams.enter(stream, place=neighbour(client[0] if client else ""), limits=self._limits)
+        try:
+            unsubscribe = await records.store.subscribe(records.key(self._key), self._on_message)
+        except BaseException:
+            self._streams.leave(stream)
+            raise
         try:
             serving = await self._open(stream, scope, receive)
             await (Response(204)(scope, receive, send) if serving is None else serving)
         finally:
             self._streams.leave(stream)
-            if self._timer is not None:
-                self._timer.cancel()
             if self._resync is not None:
                 self._resync.cancel()
             await unsubscribe()
@@ -112,14 +119,15 @@ class StatusStream(Generic[R]):
         is_seen = news.version == self._last_event_id
         if records.is_over(current) or (news.final and is_seen):
             return None
-        self._follow(news)
+        first_beat = self._heartbeat
         self._frames = self._watcher.frames(current.record)
         if self._frames is not None:
-            self._frame = self._frames.at(records.clock())
-            self._frame_until = records.clock() + self._frames.next_in(records.clock())
+            first_beat = min(first_beat, self._time_frame(self._frames, _loop_time()))
         opening, last = self._streams.admit(
-            stream, b"" if is_seen else news.chunk, last=news.final, first_beat=self._next_beat()
+            stream, b"" if is_seen else news.chunk, last=news.final, first_beat=first_beat
         )
+        if not last:
+            self._follow(news)
         return stream.run(scope, receive, opening, opening_id=news.version, last=last)
 
     def _on_message(self, message: bytes | None) -> None:
@@ -131,25 +139,18 @@ class StatusStream(Generic[R]):
     def _tell(self, news: News) -> None:
         assert self._stream is not None
         if news.version > self._stream.last_id:
-            self._frames = None
+            self._frames, self._frame_ends_at = None, math.inf
             self._stream.push(news.chunk, event_id=news.version, last=news.final)
             self._follow(news)
 
     def _follow(self, news: News) -> None:
-        """Wake up when the present state runs out."""
-        if self._timer is not None:
-            if news.deadline == self._deadline and not news.final:
-                return
-            self._timer.cancel()
-            self._timer = None
-        self._deadline = news.deadline
+        """Wake up when the present state runs out. A final one does not."""
+        assert self._stream is not None
+        self._ends_at = math.inf
         if not news.final:
-            delay = max(0.0, news.deadline - self._records.clock()) + _DEADLINE_SLACK
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_deadline)
-
-    def _on_deadline(self) -> None:
-        self._timer = None
-        self._resync = asyncio.ensure_future(self._run_out())
+            left = max(0.0, news.deadline - self._records.clock()) + _SLACK
+            self._ends_at = _loop_time() + left
+            self._streams.wake(self._stream, left)
 
     async def _run_out(self) -> None:
         with contextlib.suppress(UseIDError):  # If the store is away, reading says so.
@@ -165,25 +166,28 @@ class StatusStream(Generic[R]):
             self._stream.push(b"", last=True)
             return
         if news.version == self._stream.last_id:
-            # Nothing new: the timer was early by the service's clock, or an interruption lost nothing.
+            # Nothing new: it is not yet time by the service's clock, or an interruption lost nothing.
             self._follow(news)
         self._tell(news)
 
     def _beat(self) -> tuple[bytes, float]:
-        if self._frames is None:
-            return PING, self._heartbeat
-        now = self._records.clock()
-        if now < self._frame_until:
-            return PING, min(self._heartbeat, self._frame_until - now)
-        left = self._frames.next_in(now)
-        self._frame_until = now + left
-        frame = self._frames.at(now)
-        if frame == self._frame:  # Rounding put us a moment before the change.
-            return PING, min(self._heartbeat, left)
-        self._frame = frame
-        return encode_event("frame", {"frame": frame}), min(self._heartbeat, left)
+        now = _loop_time()
+        if now >= self._ends_at:
+            self._ends_at = math.inf
+            self._resync = asyncio.ensure_future(self._run_out())
+            return b"", self._heartbeat
+        chunk = PING
+        if self._frames is not None and now >= self._frame_ends_at:
+            chunk = encode_event("frame", {"frame": self._frames.at(self._records.clock())})
+            self._time_frame(self._frames, now)
+        return chunk, min(self._heartbeat, self._ends_at - now, self._frame_ends_at - now)
 
-    def _next_beat(self) -> float:
-        if self._frames is None:
-            return self._heartbeat
-        return min(self._heartbeat, self._frames.next_in(self._records.clock()))
+    def _time_frame(self, frames: Frames, now: float) -> float:
+        """Note when the frame of this moment runs out; returns the seconds until then."""
+        left = frames.next_in(self._records.clock()) + _SLACK
+        self._frame_ends_at = now + left
+        return left
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()

@@ -82,6 +82,7 @@ class BindingService:
         decode_sealed(sealed)
         _check_formats(attestation_formats)
         _, login = await self._unbound(session_id)
+        await self._limits.begin(self._limits.bindings, self._limits.login(login.session_id))
         now = self._clock()
         drawn = self._random_bytes(core.USER_ID_SIZE + _CHALLENGE_SIZE)
         handle, challenge = drawn[: core.USER_ID_SIZE], drawn[core.USER_ID_SIZE :]

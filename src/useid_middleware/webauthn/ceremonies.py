@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from hmac import compare_digest
 from typing import Any, Final
 
 from .._codec import Record, RecordType, b64url, is_b64url
 from ..errors import RequestError
 from ..stores.base import Store
 from ..waiting.browser import browser_hash
-from .core.options import AuthenticationState, RegistrationState
+from .core.extensions import AuthenticationExtensions
+from .core.options import AuthenticationState, RegistrationState, UserVerification
 
 ID_SIZE: Final = 16
 
@@ -41,6 +43,23 @@ class Begun:
 
 
 _ceremonies: Final = RecordType(Ceremony)
+#: What an unknown ceremony is treated like, so that time does not tell it from somebody else's.
+_decoy: Final = _ceremonies.encode(
+    Ceremony(
+        Purpose.LOGIN,
+        bytes(32),
+        authentication=AuthenticationState(
+            challenge=bytes(32),
+            rp_id="app.example",
+            created_at=0.0,
+            expires_at=0.0,
+            allowed=(),
+            user_handle=b"",
+            user_verification=UserVerification.REQUIRED,
+            extensions=AuthenticationExtensions(),
+        ),
+    )
+)
 
 
 class Ceremonies:
@@ -59,11 +78,12 @@ class Ceremonies:
 
     async def take(self, ceremony_id: str, purpose: Purpose, *, secret: str, account_id: str = "") -> Ceremony:
         """The ceremony, once: whatever comes of it, its challenge is used up. One answer for all that is not so."""
+        bound = browser_hash(secret)
         found = await self._store.get(_key(ceremony_id)) if is_b64url(ceremony_id, ID_SIZE) else None
+        ceremony = _ceremonies.decode(_decoy if found is None else found.value)
         if found is None:
             raise _ceremony_unknown()
-        ceremony = _ceremonies.decode(found.value)
-        if ceremony.purpose is not purpose or ceremony.bound != browser_hash(secret):
+        if ceremony.purpose is not purpose or not compare_digest(ceremony.bound, bound):
             # Not this browser's: it must not use up another one's challenge either.
             raise _ceremony_unknown()
         if await self._store.take(_key(ceremony_id)) is None or ceremony.account_id != account_id:

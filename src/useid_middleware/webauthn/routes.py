@@ -15,6 +15,7 @@ from ..sessions.auth import required_session, session_token
 from ..sessions.login import CompleteLogin
 from ..sessions.records import Login
 from ..settings import Settings
+from ..stores.limits import Looks
 from ..waiting.browser import BROWSER_COOKIE, SECRET_SIZE, browser_secret, required_browser_secret
 from .parties import Parties
 from .service import PasskeyService
@@ -67,6 +68,7 @@ class PasskeyRoutes:
         self._complete_login = complete_login
         self._random_bytes = random_bytes
         self._parties = Parties(settings)
+        self._looks = Looks(settings.limits)
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
@@ -103,12 +105,14 @@ class PasskeyRoutes:
             body.credential,
             token=session_token(request.scope),
             label=body.label,
+            ip=request.ip,
         )
         return json_response(_shown(passkey), status=201)
 
     async def passkeys(self, request: Request) -> ASGIApp:
         """The account's passkeys, and what a browser needs to tell authenticators which are still good."""
         session = required_session(request.scope)
+        await self._looks.spend(request.ip)
         found = await self._service.passkeys(session)
         answer = {
             "passkeys": [_shown(each) for each in found],
@@ -123,12 +127,12 @@ class PasskeyRoutes:
         """Another name for a passkey."""
         session = required_session(request.scope)
         body = await request.json(_rename)
-        await self._service.rename(session, request.params["id"], body.label)
+        await self._service.rename(session, request.params["id"], body.label, ip=request.ip)
         return Response(204)
 
     async def remove(self, request: Request) -> ASGIApp:
         """Delete a passkey."""
-        await self._service.remove(required_session(request.scope), request.params["id"])
+        await self._service.remove(required_session(request.scope), request.params["id"], ip=request.ip)
         return Response(204)
 
     async def login_options(self, request: Request) -> ASGIApp:
@@ -174,6 +178,7 @@ class PasskeyRoutes:
             body.ceremonyId,
             body.credential,
             token=session_token(request.scope),
+            ip=request.ip,
         )
         return self._answer(await self._complete_login(request, identity, target))
 

@@ -15,7 +15,7 @@ from ..sessions.auth import login_required
 from ..sessions.records import Session
 from ..sessions.service import Sessions
 from ..settings import WebAuthnSettings
-from ..stores.base import Clock, Store
+from ..stores.base import Bucket, Clock, Store
 from ..stores.limits import Limits
 from ..waiting.browser import browser_hash
 from .ceremonies import ID_SIZE, Begun, Ceremonies, Ceremony, Purpose
@@ -82,7 +82,7 @@ class PasskeyService:
 
     async def begin_registration(self, party: RelyingParty, session: Session, *, token: str, ip: str) -> Begun:
         """Options for a new passkey of the session's account."""
-        await self._limits.spend(self._limits.ip(ip), self._limits.account(session.account_id))
+        await self._limits.begin(self._limits.ceremonies, *self._own(session, ip))
         known = await self._with_room(session)
         handle = await self.user_handle(session)
         options, state = begin_registration(
@@ -102,10 +102,19 @@ class PasskeyService:
         return await self._ceremonies.keep(ceremony, options)
 
     async def register(
-        self, party: RelyingParty, session: Session, ceremony_id: str, credential: object, *, token: str, label: str
+        self,
+        party: RelyingParty,
+        session: Session,
+        ceremony_id: str,
+        credential: object,
+        *,
+        token: str,
+        label: str,
+        ip: str,
     ) -> Passkey:
         """The new passkey, verified and kept."""
         check_text("label", label, may_be_empty=True)
+        await self._limits.spend(*self._own(session, ip))
         response = read_registration(credential)
         ceremony = await self._ceremonies.take(
             ceremony_id, Purpose.REGISTER, secret=token, account_id=session.account_id
@@ -139,7 +148,8 @@ class PasskeyService:
         The latter finds also what authenticators do not list. Nothing is told about any account (:mod:`.core.decoys`).
         """
         check_text("username", username, may_be_empty=True)
-        await self._limits.spend(self._limits.ip(ip))
+        # Not by account: whoever knows somebody's name could keep them out.
+        await self._limits.begin(self._limits.ceremonies, self._limits.ip(ip))
         allow: Sequence[Descriptor] = ()
         if username:
             known = await self._accounts.passkeys_of_name(username, limit=_MAX_LISTED)
@@ -168,7 +178,7 @@ class PasskeyService:
 
     async def begin_step_up(self, party: RelyingParty, session: Session, *, token: str, ip: str) -> Begun:
         """Options for proving more, with one of the account's own passkeys; ``passkey_missing`` if it has none."""
-        await self._limits.spend(self._limits.ip(ip), self._limits.account(session.account_id))
+        await self._limits.begin(self._limits.ceremonies, *self._own(session, ip))
         known = await self._accounts.passkeys(session.account_id)
         if not known:
             raise StateError("passkey_missing", "step-up: this account has no passkey")
@@ -177,9 +187,10 @@ class PasskeyService:
         return await self._begin(party, ceremony, allow=allow, handle=handle, hints=hints_for(allow))
 
     async def step_up(
-        self, party: RelyingParty, session: Session, ceremony_id: str, credential: object, *, token: str
+        self, party: RelyingParty, session: Session, ceremony_id: str, credential: object, *, token: str, ip: str
     ) -> Identity:
         """The session's own identity at the level that the passkey reaches; what the session keeps goes with it."""
+        await self._limits.spend(*self._own(session, ip))
         passkey, verified = await self._verify(
             party,
             ceremony_id,
@@ -216,17 +227,24 @@ class PasskeyService:
         except LookupError:
             raise login_required() from None
 
-    async def rename(self, session: Session, passkey_id: str, label: str) -> None:
+    async def rename(self, session: Session, passkey_id: str, label: str, *, ip: str) -> None:
         """Give a passkey another name."""
-        if not await self._accounts.rename_passkey(session.account_id, passkey_id, check_text("label", label)):
+        check_text("label", label)
+        await self._limits.spend(*self._own(session, ip))
+        if not await self._accounts.rename_passkey(session.account_id, passkey_id, label):
             raise not_found()
 
-    async def remove(self, session: Session, passkey_id: str) -> None:
+    async def remove(self, session: Session, passkey_id: str, *, ip: str) -> None:
         """Delete a passkey; sessions that it opened end, as those of a phone do."""
+        await self._limits.spend(*self._own(session, ip))
         if not await self._accounts.remove_passkey(session.account_id, passkey_id):
             raise not_found()
         await self._sessions.end_device(passkey_id, reason="revoked")
         await self._events.emit(PasskeyRemoved(self._clock(), session.account_id, passkey_id))
+
+    def _own(self, session: Session, ip: str) -> tuple[Bucket, Bucket]:
+        """The buckets of what a user does."""
+        return self._limits.ip(ip), self._limits.account(session.account_id)
 
     async def _with_room(self, session: Session) -> Sequence[Passkey]:
         """The account's passkeys, if this session may add one; else ``level_required`` or ``passkey_limit``.

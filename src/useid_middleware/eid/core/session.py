@@ -24,6 +24,7 @@ from math import ceil
 from typing import Any, Final
 
 from ..._codec import Record, replace, timestamp
+from ..._lifetime import is_past
 from ...errors import StateError, UseIDError
 from ...waiting.code import MAX_CODE_ATTEMPTS, code_required, code_wrong
 from ...waiting.tokens import digest
@@ -151,6 +152,22 @@ class EIDLogin(Record, frozen=True):
     came_until: float = 0.0
 
 
+#: A login that nobody has, and which no code opens: what unknown and foreign logins are treated like.
+DECOY: Final = EIDLogin(
+    id="A" * 22,
+    mode=Mode.STANDARD,
+    browser=bytes(32),
+    server="https://app.example/auth",
+    return_to="",
+    created_at=0.0,
+    deadline=2.0**40,
+    state=State.APPROVED,
+    phone=bytes(32),
+    eid_session="A" * 32,
+    code_hash=bytes(32),
+)
+
+
 def next_state(state: State, step: Step) -> State:
     """The state behind ``step``, or ``session_expired`` / ``wrong_state``."""
     following = TRANSITIONS.get((state, step))
@@ -163,7 +180,7 @@ def next_state(state: State, step: Step) -> State:
 
 def at_time(login: EIDLogin, *, now: float) -> EIDLogin:
     """The login as it is at ``now``: expired from its deadline on, to the instant, whoever looks first."""
-    if now >= login.deadline and login.state not in FINAL:
+    if is_past(created_at=login.created_at, deadline=login.deadline, now=now) and login.state not in FINAL:
         return ended(login, next_state(login.state, Step.EXPIRE), now=login.deadline)
     return login
 

@@ -6,6 +6,7 @@ from dataclasses import InitVar, dataclass, field
 from hmac import compare_digest
 from typing import Final
 
+from ..._lifetime import is_past
 from ...errors import AuthenticationError, ProviderError, RequestError, StateError
 from .authorization import Attempt, error_code
 from .check_session import check_session_state
@@ -81,7 +82,7 @@ def check_callback(
     """
     if not compare_digest(parameters.get("state", "").encode("utf-8", "replace"), attempt.state.encode()):
         raise StateError("state_mismatch", "callback: state: expected that of the attempt", status_hint=400)
-    if now >= attempt.created_at + lifetime:
+    if is_past(created_at=attempt.created_at, deadline=attempt.created_at + lifetime, now=now):
         raise StateError(
             "login_expired", f"callback: expected within {lifetime:.0f} s of the login's begin", status_hint=410
         )

@@ -15,6 +15,7 @@ from math import ceil
 from typing import Final
 
 from ..._codec import Record, replace, timestamp, un_b64url
+from ..._lifetime import is_past
 from ...errors import StateError, UseIDError, malformed
 from ...waiting.code import MAX_CODE_ATTEMPTS, code_required, code_wrong
 from .signing import check_public_key, enrolment_message, verify_signature
@@ -65,6 +66,22 @@ class Enrolment(Record, frozen=True):
     label: str = ""
     code_hash: bytes = b""
     attempts: int = 0
+    created_at: float = 0.0
+
+
+#: An enrolment that nobody has, and which no code opens: what unknown and foreign enrolments are treated like.
+ENROLMENT_DECOY: Final = Enrolment(
+    id="A" * 22,
+    challenge="A" * 43,
+    account_id="A" * 22,
+    server="https://app.example/auth",
+    key_id=bytes(16),
+    deadline=2.0**40,
+    state=EnrolmentState.PROVED,
+    public_key=bytes(32),
+    label="Phone",
+    code_hash=bytes(32),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +104,8 @@ def next_enrolment_state(state: EnrolmentState, step: EnrolmentStep) -> Enrolmen
 
 def enrolment_at_time(enrolment: Enrolment, *, now: float) -> Enrolment:
     """The enrolment as it is at ``now``."""
-    if now >= enrolment.deadline and enrolment.state not in ENROLMENT_FINAL:
+    is_over = is_past(created_at=enrolment.created_at, deadline=enrolment.deadline, now=now)
+    if is_over and enrolment.state not in ENROLMENT_FINAL:
         return replace(enrolment, state=next_enrolment_state(enrolment.state, EnrolmentStep.EXPIRE))
     return enrolment
 

@@ -23,6 +23,7 @@ from math import ceil
 from typing import Any, Final
 
 from ..._codec import Record, replace, timestamp
+from ..._lifetime import is_past
 from ...errors import StateError, UseIDError
 from ...identity import Level
 from ...waiting.code import MAX_CODE_ATTEMPTS, code_required, code_wrong
@@ -121,6 +122,29 @@ class QRSession(Record, frozen=True):
         return self.level >= Level.L1
 
 
+#: A session that nobody has, and which no code opens: what unknown and foreign sessions are treated like.
+DECOY: Final = QRSession(
+    id="A" * 22,
+    challenge="A" * 43,
+    browser=bytes(32),
+    frame_key=bytes(16),
+    frame_period=30,
+    server="https://app.example/auth",
+    context=RequestContext("Application", "https://app.example", "192.0.2.1", "", "Chrome on Linux", timestamp(0)),
+    context_digest=bytes(32),
+    level=Level.L1,
+    return_to="",
+    created_at=0.0,
+    deadline=2.0**40,
+    state=State.APPROVED,
+    key_id=bytes(16),
+    device_id="A" * 22,
+    account_id="A" * 22,
+    frame="A" * 11,
+    code_hash=bytes(32),
+)
+
+
 def next_state(state: State, step: Step) -> State:
     """The state behind ``step``, or ``session_expired`` / ``wrong_state``."""
     following = TRANSITIONS.get((state, step))
@@ -133,7 +157,7 @@ def next_state(state: State, step: Step) -> State:
 
 def at_time(session: QRSession, *, now: float) -> QRSession:
     """The session as it is at ``now``: expired from its deadline on, to the instant, whoever looks first."""
-    if now >= session.deadline and session.state not in FINAL:
+    if is_past(created_at=session.created_at, deadline=session.deadline, now=now) and session.state not in FINAL:
         return replace(session, state=next_state(session.state, Step.EXPIRE))
     return session
 
@@ -252,7 +276,7 @@ def code_hash(session: QRSession, code: str) -> bytes:
 def status(session: QRSession, *, version: int, now: float) -> dict[str, object]:
     """What the desktop may know of the session: nothing about the person, and no secret but the QR's frame."""
     data: dict[str, object] = {
-        "status": session.state.value,
+        "status": session.state,
         "version": version,
         "expiresAt": timestamp(session.deadline),
         "expiresIn": max(0, ceil(session.deadline - now)),

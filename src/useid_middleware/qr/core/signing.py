@@ -5,7 +5,6 @@ different field lists give the same bytes, and no message of one kind is a messa
 (docs/reference/device-switch.md).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
@@ -68,7 +67,7 @@ def decision_message(
     """What a phone signs to approve or reject."""
     return framed(
         DECISION,
-        decision.value.encode(),
+        decision.encode(),
         server.encode(),
         session_id,
         challenge,
@@ -111,8 +110,7 @@ def verify_signature(message: bytes, *, signature: bytes, public_key: bytes, iss
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedDecision:
+class CheckedDecision(Record, frozen=True):
     """A decision whose signature verified, at ``now``. Only :func:`check_decision` makes one."""
 
     decision: Decision

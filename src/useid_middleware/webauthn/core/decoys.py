@@ -40,8 +40,9 @@ def with_decoys(known: Sequence[Descriptor], username: str, *, key: bytes) -> tu
     name = username.encode()
     least = 2 * STEP if _derive(key, b"length", name, 1)[0] % _LONGER_OF == 0 else STEP
     size = max(least, -(-len(known) // STEP) * STEP)
-    decoys = (_decoy(number, name, key) for number in range(size - len(known)))
-    return tuple(sorted((*known, *decoys), key=lambda each: each.id))
+    # As many are derived whether or not there is room for them, so that the work does not tell of the account.
+    decoys = [_decoy(number, name, key) for number in range(size)]
+    return tuple(sorted((*known, *decoys[: size - len(known)]), key=lambda each: each.id))
 
 
 def decoy_credential(credential_id: bytes, *, key: bytes) -> StoredCredential:
