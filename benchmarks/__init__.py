@@ -4,7 +4,7 @@
 of objects ``{name, ours, peer, unit, ratio, goal, met}``:
 
 ``name``
-    What was measured and, after "vs", against which peer (``benchmarks/peers/``), or against which other figure of ours.
+    What was measured and, after "vs", against which peer (``benchmarks/peers/``), or which other figure of ours.
 ``ours``, ``peer``
     The two figures in ``unit``; less is better in every row.
 ``ratio``
@@ -16,6 +16,6 @@ of objects ``{name, ours, peer, unit, ratio, goal, met}``:
     Whether it is.
 
 Figures are CPU time of the process that serves, memory that belongs to it alone, or time that passes (until an event is
-sent; until a session is on disk). Rounds of ours and of the peers alternate, and medians are shown, so a busy machine disturbs all of them alike.
-Absolute figures are this machine's; only ratios of one run mean anything elsewhere.
+sent; until a session is on disk). Rounds of ours and of the peers alternate, and medians are shown, so a busy machine
+disturbs all of them alike. Absolute figures are this machine's; only ratios of one run mean anything elsewhere.
 """
