@@ -114,12 +114,15 @@ async def test_a_session_that_runs_out_ends_the_stream_and_one_that_is_used_else
     await useid.stop()
 
 
-async def test_while_nobody_can_tell_the_stream_ends_without_a_verdict() -> None:
+async def test_while_nobody_can_tell_the_stream_stays_and_says_so() -> None:
     clock = Clock()
     store, useid, browser = await watched(clock)
     async with browser.stream(EVENTS) as tab:
         await tab.next()
         store.is_down = True
-        await tab.end()
-        assert tab.events() == [("alive", {})]
+        assert await tab.next() == ("away", {})
+        store.is_down = False
+        assert await tab.next() == ("alive", {})
+        clock.advance(3600)
+        assert await tab.next() == ("ended", {"reason": "expired"})
     await useid.stop()

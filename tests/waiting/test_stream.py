@@ -62,7 +62,7 @@ class BreakableStore(MemoryStore):
 
     async def get(self, key: str) -> Versioned | None:
         if self.is_away:
-            raise UnavailableError("store_unavailable", "gone for a while")
+            raise UnavailableError("store_unavailable", "gone for a while", retry_after=1)
         return await super().get(key)
 
 
@@ -150,10 +150,41 @@ async def test_after_an_interruption_the_state_is_read_anew(page: Page) -> None:
     assert [data["status"] for name, data in stream.events() if name == "status"] == ["open", "moved", "done"]
 
 
-async def test_a_store_that_is_away_ends_the_stream_so_that_the_client_asks_again(page: Page) -> None:
+async def test_while_the_store_is_away_the_stream_stays_and_says_so_once(page: Page) -> None:
     async with page.open() as stream:
         assert await stream.next_status() == "open"
         page.store.is_away = True
+        for _ in range(3):
+            page.store.callbacks[0](None)
+        names = [(await stream.next())[0] for _ in range(5)]
+        assert [name for name in names if name != "ping"] == ["away"]
+        assert names[-1] == "ping"
+        page.store.is_away = False
+        page.store.callbacks[0](None)
+        # The same state again, since the page shows that none is known.
+        assert await stream.next_status() == "open"
+        await page.move(State.DONE)
+        assert await stream.next_status() == "done"
+        await stream.end()
+
+
+async def test_what_happened_while_the_store_was_away_is_told_when_it_is_back(page: Page) -> None:
+    async with page.open() as stream:
+        assert await stream.next_status() == "open"
+        page.store.is_away = True
+        page.store.callbacks[0](None)
+        while (await stream.next())[0] != "away":
+            pass
+        page.store.is_deaf, page.store.is_away = True, False
+        await page.move(State.MOVED)
+        # Nobody says anything: the stream looks again by itself, after the time that the error names.
+        assert await stream.next_status() == "moved"
+
+
+async def test_a_record_that_is_gone_ends_the_stream_so_that_the_client_asks_again(page: Page) -> None:
+    async with page.open() as stream:
+        assert await stream.next_status() == "open"
+        await page.store.delete(page.records.key(page.id))
         page.store.callbacks[0](None)
         await stream.end()
 

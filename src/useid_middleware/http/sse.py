@@ -37,6 +37,8 @@ def encode_event(name: str, data: object, *, event_id: int | None = None) -> byt
 _FULL_FOR: Final = 10.0
 
 PING: Final = encode_event("ping", {})
+#: The store is away, and with it all news. The next event that is no ping ends that.
+AWAY: Final = encode_event("away", {})
 BYE: Final = encode_event("bye", {"reason": "shutdown"})
 
 #: What the shared beat asks a stream: the chunk to push now, if any, and the seconds until it should be asked again.

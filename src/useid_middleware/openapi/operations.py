@@ -133,4 +133,4 @@ class Group:
 
 LAST_EVENT_ID: Final = {"Last-Event-ID": "The version that the client has seen: it is not told again."}
 #: Every stream has these besides its own events.
-STREAM_EVENTS: Final[Mapping[str, type]] = {"ping": Nothing, "bye": Farewell}
+STREAM_EVENTS: Final[Mapping[str, type]] = {"ping": Nothing, "away": Nothing, "bye": Farewell}

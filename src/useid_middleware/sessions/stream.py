@@ -1,11 +1,12 @@
 """The event stream of a login session: silent until the session ends, so that an open page learns of it at once."""
 
 import asyncio
+import random
 from typing import Final
 
-from ..errors import UseIDError
+from ..errors import UnavailableError, UseIDError
 from ..http.asgi import Receive, Scope, Send
-from ..http.sse import PING, EventStream, EventStreams, encode_event
+from ..http.sse import AWAY, PING, EventStream, EventStreams, encode_event
 from ..settings import LimitSettings
 from ..stores.limits import neighbour
 from .records import Session
@@ -29,6 +30,7 @@ class SessionStream:
         self._stream: EventStream | None = None
         self._look: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_away = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream: subscribe first, then see whether the session has ended meanwhile."""
@@ -61,6 +63,8 @@ class SessionStream:
             self._end(message.decode("ascii", "replace"))
 
     def _wake_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds + _SLACK, self._wake)
 
     def _wake(self) -> None:
@@ -68,12 +72,21 @@ class SessionStream:
 
     async def _look_again(self) -> None:
         """The session may have run out, or have been used elsewhere and live on."""
+        assert self._stream is not None
         try:
             left = await self._sessions.seconds_left(self._session)
+        except UnavailableError as error:
+            if not self._is_away:
+                self._is_away = True
+                self._stream.push(AWAY)
+            self._wake_in((error.retry_after or 1) * (1 + random.random()))
+            return
         except UseIDError:
-            assert self._stream is not None
             self._stream.push(b"", last=True)  # The browser comes back and is told by a proper answer.
             return
+        if self._is_away and left > 0:
+            self._is_away = False
+            self._stream.push(encode_event("alive", {}))
         if left > 0:
             self._wake_in(left)
         else:

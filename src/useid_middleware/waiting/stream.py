@@ -1,19 +1,21 @@
 """The event stream of one waiting page: the snapshot, then each change as the store announces it.
 
 The order is what keeps an ``approved`` from being lost: subscribe, then read, then open the stream; news that is not
-newer than the snapshot is dropped, and after an interruption of the store's subscription the state is read anew.
+newer than the snapshot is dropped, and after an interruption of the store's subscription the state is read anew. While
+the store is away the stream stays: it says so (``away``), and tells the state again when it can be read.
 """
 
 import asyncio
 import contextlib
 import math
+import random
 from collections.abc import Coroutine
 from typing import Any, Final, Generic, Protocol
 
-from ..errors import UseIDError
+from ..errors import UnavailableError, UseIDError
 from ..http.asgi import Receive, Scope, Send
 from ..http.responses import Response
-from ..http.sse import PING, EventStream, EventStreams, encode_event
+from ..http.sse import AWAY, PING, EventStream, EventStreams, encode_event
 from ..settings import LimitSettings
 from ..stores.limits import neighbour
 from .records import Current, News, R, WaitingRecords
@@ -56,6 +58,7 @@ class StatusStream(Generic[R]):
         "_frame_ends_at",
         "_frames",
         "_heartbeat",
+        "_is_away",
         "_key",
         "_last_event_id",
         "_limits",
@@ -88,6 +91,7 @@ class StatusStream(Generic[R]):
         # By the event loop's clock, which nobody sets: when the record's present state and the shown frame run out.
         self._ends_at = math.inf
         self._frame_ends_at = math.inf
+        self._is_away = False
         self._stream: EventStream | None = None
         self._resync: asyncio.Future[None] | None = None
 
@@ -161,14 +165,32 @@ class StatusStream(Generic[R]):
         assert self._stream is not None
         try:
             news = self._records.news(await self._watcher.look())
+        except UnavailableError as error:
+            self._wait_for_store(error.retry_after or 1)
+            return
         except UseIDError:
-            # The record is gone or the store is away: the client reconnects and is told by a proper answer.
+            # The record is gone: the client reconnects and is told by a proper answer.
             self._stream.push(b"", last=True)
             return
+        if self._is_away:
+            self._is_away = False
+            if news.version == self._stream.last_id:
+                # The page shows that nothing can be known, so it is told once more what it knew.
+                self._stream.push(news.chunk)
         if news.version == self._stream.last_id:
             # Nothing new: it is not yet time by the service's clock, or an interruption lost nothing.
             self._follow(news)
         self._tell(news)
+
+    def _wait_for_store(self, seconds: float) -> None:
+        """Say so once, and look again later; when the subscription stands again before that, it is looked then."""
+        assert self._stream is not None
+        if not self._is_away:
+            self._is_away = True
+            self._stream.push(AWAY)
+        left = seconds * (1 + random.random())  # Not all streams at once.
+        self._ends_at = _loop_time() + left
+        self._streams.wake(self._stream, left)
 
     def _beat(self) -> tuple[bytes, float]:
         now = _loop_time()

@@ -44,6 +44,8 @@ export class Follower {
     this.#listen(source, "authenticate", (data) => on.snapshot(data));
     this.#listen(source, "frame", (data) => on.frame(data.frame));
     this.#listen(source, "ping", () => {});
+    // The server is there, but not what it reads from; the next snapshot comes when that is back.
+    this.#listen(source, "away", () => on.lost());
     this.#listen(source, "bye", () => {
       this.#leaving = true;
     });
