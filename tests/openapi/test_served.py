@@ -6,15 +6,13 @@ from typing import Any
 
 from tests.actors import Browser
 from tests.openapi.checking import Description
-from tests.openapi.world import opened, serve_description
+from tests.openapi.world import opened
 from tests.qr.conftest import host_app, make_settings
 from useid_middleware import UseID, UseIDMiddleware
 
 
 def app_of(**values: Any) -> UseIDMiddleware:
-    useid = UseID(make_settings(**values))
-    serve_description(useid)
-    return UseIDMiddleware(host_app, useid=useid)
+    return UseIDMiddleware(host_app, useid=UseID(make_settings(**values)))
 
 
 async def test_anybody_gets_the_description_of_what_is_mounted() -> None:
@@ -33,6 +31,11 @@ async def test_who_has_it_already_is_not_sent_it_again() -> None:
         answer = await browser.get("/openapi.json", {"if-none-match": held})
         assert (answer.status, answer.body, answer.header("etag")) == (304, b"", tag)
     assert (await browser.get("/openapi.json", {"if-none-match": '"another"'})).status == 200
+
+
+async def test_the_setting_moves_it_and_switches_it_off() -> None:
+    assert (await Browser(app_of(paths={"openapi": "/api.json"})).get("/api.json")).json()["openapi"] == "3.1.0"
+    assert (await Browser(app_of(paths={"openapi": ""})).get("/openapi.json")).body == b""  # The host app's own answer.
 
 
 async def test_head_is_told_how_much_it_would_be() -> None:

@@ -25,7 +25,6 @@ from useid_middleware.emulation.provider.realm import Post
 from useid_middleware.emulation.server.soap_keys import CLIENT, prepare_key
 from useid_middleware.http.asgi import ASGIApp, Receive, Scope, Send
 from useid_middleware.oidc.keygen import new_client_keys
-from useid_middleware.openapi.routes import OpenAPIRoutes
 
 HOST: Final = "localhost:8000"
 ORIGIN: Final = f"http://{HOST}"
@@ -97,15 +96,7 @@ def everything(pki: Path, folder: Path, *, assurance: str = "L1", post: Post | N
         oidc={"providers": {"op": known, "other": by_reference}},
         webauthn={"enabled": True},
     )
-    useid = UseID(settings, transport=httpx2.ASGITransport(app=provider))
-    serve_description(useid)
-    return useid, provider
-
-
-def serve_description(useid: UseID, path: str = "/openapi.json") -> None:
-    """Mount the description where the plugin has not done so itself."""
-    if f"GET {path}" not in useid.router.routes:
-        useid.router.add(OpenAPIRoutes(router=useid.router, settings=useid.settings, path=path).routes())
+    return UseID(settings, transport=httpx2.ASGITransport(app=provider)), provider
 
 
 @dataclass
