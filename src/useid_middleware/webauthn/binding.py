@@ -4,7 +4,7 @@ Which logins there are to bind, ``waiting/binding.py`` says; those of each kind 
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,7 +81,7 @@ class BindingService:
         await self._limits.spend(self._limits.ip(ip))
         decode_sealed(sealed)
         _check_formats(attestation_formats)
-        _, login = await self._unbound(session_id)
+        _, login = await self._find(lambda each: each.unbound(session_id), unknown=session_unknown())
         await self._limits.begin(self._limits.bindings, self._limits.login(login.session_id))
         now = self._clock()
         drawn = self._random_bytes(core.USER_ID_SIZE + _CHALLENGE_SIZE)
@@ -112,7 +112,7 @@ class BindingService:
         account, version = await self._load(user_id)
         if account.credential is not None:
             raise StateError("wrong_state", "register: this account has its credential")
-        logins, login = await self._unbound(account.session_id)
+        logins, login = await self._find(lambda each: each.unbound(account.session_id), unknown=session_unknown())
         try:
             options, registered = core.register(
                 account,
@@ -152,7 +152,9 @@ class BindingService:
         await self._limits.spend(self._limits.ip(ip))
         response = read_authentication(credential)
         account, _ = await self._load(user_id)
-        logins, login = await self._asked(account.session_id, browser_secrets)
+        logins, login = await self._find(
+            lambda each: each.asked(account.session_id, browser_secrets=browser_secrets), unknown=binding_unknown()
+        )
         party = party_of(login.tenant)
         try:
             pin = await self._eservices.check(login.tenant)
@@ -173,24 +175,17 @@ class BindingService:
             raise binding_unknown()
         return _accounts.decode(found.value), found.version
 
-    async def _unbound(self, session_id: str) -> tuple[BoundLogins, Unbound]:
-        """The login with this id, of whichever kind; an id is drawn at random, so that no two kinds share one."""
+    async def _find(
+        self, look: Callable[[BoundLogins], Awaitable[Unbound]], *, unknown: UseIDError
+    ) -> tuple[BoundLogins, Unbound]:
+        """The login, of whichever kind; an id is drawn at random, so that no two kinds share one."""
         for logins in self._logins:
             try:
-                return logins, await logins.unbound(session_id)
+                return logins, await look(logins)
             except StateError as error:
                 if error.code != "session_unknown":
                     raise
-        raise session_unknown()
-
-    async def _asked(self, session_id: str, browser_secrets: Sequence[str]) -> tuple[BoundLogins, Unbound]:
-        for logins in self._logins:
-            try:
-                return logins, await logins.asked(session_id, browser_secrets=browser_secrets)
-            except StateError as error:
-                if error.code != "session_unknown":
-                    raise
-        raise binding_unknown()
+        raise unknown
 
 
 def _check_formats(formats: Sequence[str]) -> None:
