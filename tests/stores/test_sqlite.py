@@ -154,6 +154,23 @@ async def test_a_missing_directory_is_a_configuration_error(tmp_path: Path) -> N
     assert not (tmp_path / "missing").exists()
 
 
+async def test_a_file_from_before_rows_had_numbers_is_used_without_its_sessions(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as old:
+        old.executescript(
+            "CREATE TABLE useid_values (key TEXT PRIMARY KEY, value BLOB, version INTEGER, expires_at REAL);"
+            "CREATE INDEX useid_values_by_expiry ON useid_values (expires_at);"
+            "CREATE TABLE useid_indexes (name TEXT, key TEXT REFERENCES useid_values (key) ON DELETE CASCADE,"
+            " PRIMARY KEY (name, key)) WITHOUT ROWID;"
+            "CREATE INDEX useid_indexes_by_key ON useid_indexes (key);"
+            "INSERT INTO useid_values VALUES ('key', x'', 1, 1e12); INSERT INTO useid_indexes VALUES ('index', 'key');"
+        )
+    async with AsyncExitStack() as stack:
+        store = await opened(create_store(f"sqlite:///{file}", key_prefix=""), stack)
+        assert await store.get("key") is None
+        assert await store.put("key", b"new", ttl=MINUTE, indexes=["index"])
+        assert await store.find("index") == ["key"]
+
+
 def test_a_file_that_is_no_database_is_a_configuration_error_and_stays_as_it_is(file: Path) -> None:
     file.write_text("my diary " * 1000)
     with pytest.raises(ConfigurationError, match="cannot be used as a database"):

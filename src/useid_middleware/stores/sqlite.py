@@ -77,20 +77,22 @@ class SQLiteStore:
     async def put(self, key: str, value: bytes, *, ttl: float, indexes: Sequence[str] = ()) -> bool:
         """See :meth:`.base.Store.put`."""
         key = self._prefix + key
-        names = [(self._prefix + index, key) for index in indexes]
+        names = [self._prefix + index for index in indexes]
         insert = "INSERT INTO useid_values (key, value, version, expires_at) VALUES (?, ?, 1, ?) ON CONFLICT DO NOTHING"
 
         def operation(connection: sqlite3.Connection) -> bool:
             now = self._clock()
             row = (key, value, now + ttl)
-            if connection.execute(insert, row).rowcount == 0:
+            inserted = connection.execute(insert, row)
+            if inserted.rowcount == 0:
                 # The key is held, or its holder has expired and waits for the purge.
                 gone = connection.execute("DELETE FROM useid_values WHERE key = ? AND expires_at <= ?", (key, now))
                 if gone.rowcount == 0:
                     return False
-                connection.execute(insert, row)
+                inserted = connection.execute(insert, row)
             if names:
-                connection.executemany("INSERT OR IGNORE INTO useid_indexes (name, key) VALUES (?, ?)", names)
+                entries = [(name, inserted.lastrowid) for name in names]
+                connection.executemany("INSERT OR IGNORE INTO useid_indexes (name, id) VALUES (?, ?)", entries)
             return True
 
         return await self._write(operation)
@@ -141,7 +143,7 @@ class SQLiteStore:
     async def find(self, index: str) -> list[str]:
         """See :meth:`.base.Store.find`."""
         rows = self._read(
-            "SELECT key FROM useid_indexes JOIN useid_values USING (key) WHERE name = ? AND expires_at > ?",
+            "SELECT key FROM useid_indexes JOIN useid_values USING (id) WHERE name = ? AND expires_at > ?",
             (self._prefix + index, self._clock()),
         )
         return [key.removeprefix(self._prefix) for (key,) in rows]

@@ -22,21 +22,24 @@ T = TypeVar("T")
 #: Runs inside a transaction, perhaps a second time after a rollback: it must have no effect but on the file.
 Operation = Callable[[sqlite3.Connection], T]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS useid_values (
-    key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS useid_values_by_expiry ON useid_values (expires_at);
-CREATE TABLE IF NOT EXISTS useid_indexes (
-    name TEXT NOT NULL, key TEXT NOT NULL REFERENCES useid_values (key) ON DELETE CASCADE,
-    PRIMARY KEY (name, key)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS useid_indexes_by_key ON useid_indexes (key);
-CREATE TABLE IF NOT EXISTS useid_buckets (key TEXT PRIMARY KEY, full_at REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS useid_buckets_by_time ON useid_buckets (full_at);
-CREATE TABLE IF NOT EXISTS useid_messages (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, message BLOB NOT NULL, sent_at REAL NOT NULL);
-"""
+_SCHEMA = (
+    # A row's number takes its key's place in the index entries, so that they are small, and lie together by row.
+    """CREATE TABLE IF NOT EXISTS useid_values (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, version INTEGER NOT NULL,
+    expires_at REAL NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS useid_values_by_expiry ON useid_values (expires_at)",
+    """CREATE TABLE IF NOT EXISTS useid_indexes (
+    name TEXT NOT NULL, id INTEGER NOT NULL REFERENCES useid_values (id) ON DELETE CASCADE,
+    PRIMARY KEY (name, id)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS useid_indexes_by_id ON useid_indexes (id)",
+    "CREATE TABLE IF NOT EXISTS useid_buckets (key TEXT PRIMARY KEY, full_at REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS useid_buckets_by_time ON useid_buckets (full_at)",
+    """CREATE TABLE IF NOT EXISTS useid_messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, message BLOB NOT NULL, sent_at REAL NOT NULL)""",
+)
+_CHECKPOINT_PAGES = 10_000  # 40 MiB: keys are random, so a page is written again and again before it goes to the file
 _LOCK_WAIT = 5.0  # seconds a writer waits for another process's transaction
-_LARGEST_BATCH = 512  # operations per transaction
+_LARGEST_BATCH = 512  # operations per transaction, from which on it takes no more
 _MESSAGE_LIFETIME = 10.0  # seconds
 _PURGE_INTERVAL = 5.0  # seconds
 _PURGE_ROWS = 1000  # rows per table and purge, so that none holds the writers up; the rest goes after the next batch
@@ -57,7 +60,8 @@ class SQLiteWriter:
         self._path = path
         self._clock = clock
         self._on_commit = on_commit
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._gathered: list[_Job] = []
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread: threading.Thread | None = None
         self._purged_at = 0.0
@@ -80,6 +84,7 @@ class SQLiteWriter:
 
     async def stop(self) -> None:
         """Finish what is queued and end the thread. May be called from another event loop than :meth:`start`."""
+        self._pass_on()
         self._queue.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
@@ -87,8 +92,16 @@ class SQLiteWriter:
     def submit(self, operation: Operation[T]) -> "asyncio.Future[T]":
         """Queue an operation; the future has its result once it is on disk."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(operation, future))
+        if not self._gathered:
+            # All of one turn of the loop go together: the thread would wake at the first and commit it alone.
+            self._loop.call_soon(self._pass_on)
+        self._gathered.append(_Job(operation, future))
         return future
+
+    def _pass_on(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     def _run(self, opened: "asyncio.Future[None]") -> None:
         try:
@@ -104,15 +117,15 @@ class SQLiteWriter:
                 self._purge(connection)
 
     def _next_batch(self) -> list[_Job]:
-        """Wait for a job and take what has gathered meanwhile; an empty list means the end."""
-        jobs = []
-        job = self._queue.get()
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == _LARGEST_BATCH:
+        """Wait for jobs and take what has gathered meanwhile; an empty list means the end."""
+        jobs: list[_Job] = []
+        more = self._queue.get()
+        while more is not None:
+            jobs += more
+            if len(jobs) >= _LARGEST_BATCH:
                 break
             try:
-                job = self._queue.get_nowait()
+                more = self._queue.get_nowait()
             except Empty:
                 break
         else:
@@ -146,7 +159,7 @@ class SQLiteWriter:
         # Readers skip what has expired, so a purge that fails costs space alone; the next one repeats it.
         with contextlib.suppress(sqlite3.Error):
             for table, key, column, limit in (
-                ("useid_values", "key", "expires_at", now),
+                ("useid_values", "id", "expires_at", now),
                 ("useid_buckets", "key", "full_at", now),
                 ("useid_messages", "id", "sent_at", now - _MESSAGE_LIFETIME),
             ):
@@ -211,11 +224,24 @@ def _create(path: Path) -> sqlite3.Connection:
                 time.sleep(0.01)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        _create_tables(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info('useid_values')")]
+    if columns and "id" not in columns:
+        # A file from before rows had numbers. What is in it is short-lived: people log in anew.
+        connection.execute("DROP TABLE IF EXISTS useid_indexes")
+        connection.execute("DROP TABLE useid_values")
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute("COMMIT")
 
 
 def unavailable(error: sqlite3.Error) -> UnavailableError:
