@@ -179,7 +179,7 @@ REDIS_KINDS = {
     "redis-sentinel": "sentinel_url",
     "redis-cluster": "cluster_url",
 }
-# Debian has it from its release 13 on; what an older one cannot install is not run, instead of being skipped.
+# scripts/valkey fetches it; where it cannot be had it is not run, instead of being skipped.
 if which("valkey-server"):
     REDIS_KINDS |= {"valkey": "valkey_url", "valkey-cluster": "valkey_cluster_url"}
 

@@ -6,10 +6,10 @@ which costs a fraction of a pooled client's CPU time under load, and nothing nee
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
@@ -80,7 +80,7 @@ class Commands:
     def __init__(self, connection: AbstractConnection, timing: Timing) -> None:
         self._connection = connection
         self._timing = timing
-        self._waiting: list[tuple[Sequence[Argument], asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
         self._task: asyncio.Task[None] | None = None
         self._is_doubtful = False
 
@@ -133,9 +133,10 @@ class Commands:
         finally:
             self._task = None
 
-    async def _exchange(self, batch: list[tuple[Sequence[Argument], asyncio.Future[Any]]]) -> None:
+    async def _exchange(self, batch: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]]) -> None:
         connection = self._connection
-        packed = connection.pack_commands([command for command, _ in batch])
+        # redis-py's own encoder is Python, and took an eighth of the time that a login spends in the store.
+        packed = b"".join([pack_command(command) for command, _ in batch])  # type: ignore[arg-type]  # any length
         await connection.send_packed_command(packed, check_health=False)
         for _, future in batch:
             try:
