@@ -1,7 +1,7 @@
 """The figures of the performance table: ours beside peers, from one run on one machine.
 
 ``python -m benchmarks [--json FILE] [--quick]`` prints a table; with ``--json`` the rows also go into a file, as a list
-of objects ``{name, ours, peer, unit, ratio, goal, met}``:
+of objects ``{name, ours, peer, unit, ratio, goal, met, note}``:
 
 ``name``
     What was measured and, after "vs", against which peer (``benchmarks/peers/``), or which other figure of ours.
@@ -14,6 +14,8 @@ of objects ``{name, ours, peer, unit, ratio, goal, met}``:
     the goal is absolute: the most that ``ours`` may be, in ``unit``.
 ``met``
     Whether it is.
+``note``
+    Where it is not: by how much, and why.
 
 Figures are CPU time of the process that serves, memory that belongs to it alone, or time that passes (until an event is
 sent; until a session is on disk). Rounds of ours and of the peers alternate, and medians are shown, so a busy machine

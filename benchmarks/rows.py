@@ -24,13 +24,22 @@ class Row:
     ratio: float
     goal: float
     met: bool
+    note: str
 
 
-def row(name: str, *, ours: float, peer: float, unit: str, goal: float) -> Row:
-    """Compare two figures and judge them by ``goal``."""
+def row(name: str, *, ours: float, peer: float, unit: str, goal: float, why: str = "") -> Row:
+    """Compare two figures and judge them by ``goal``; ``why``: what keeps it from being met, where that is known."""
     ratio = ours / peer if peer > 0 else 0.0
-    met = ours <= goal if unit.endswith(ON_TOP) else peer > 0 and ratio <= goal
-    return Row(name, round(ours, 2), round(peer, 2), unit, round(ratio, 3), round(goal, 3), met)
+    is_absolute = unit.endswith(ON_TOP)
+    met = ours <= goal if is_absolute else peer > 0 and ratio <= goal
+    note = "" if met else _miss((ours if is_absolute else ratio) / goal - 1, why)
+    return Row(name, round(ours, 2), round(peer, 2), unit, round(ratio, 3), round(goal, 3), met, note)
+
+
+def _miss(excess: float, why: str) -> str:
+    if excess <= 0:
+        return "not comparable: the peer's figure drowned in noise"
+    return f"missed by {excess:.0%}: {why or 'no reason known, so either noise or a regression'}"
 
 
 def as_json(rows: Sequence[Row]) -> str:
@@ -39,14 +48,17 @@ def as_json(rows: Sequence[Row]) -> str:
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """The rows under a heading, one line each, columns aligned."""
+    """The rows under a heading, one line each, columns aligned; below one whose goal is missed, by how much and why."""
     lines = [("", "ours", "peer", "unit", "ratio", "goal", "met")]
     for each in rows:
         goal = f"≤ {each.goal:g}" if each.unit.endswith(ON_TOP) else f"≤ {each.goal:.2f} ×"
         met = "yes" if each.met else "NO"
         lines.append((each.name, f"{each.ours:.1f}", f"{each.peer:.1f}", each.unit, f"{each.ratio:.2f} ×", goal, met))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(_aligned(line, widths) for line in lines)
+    notes = ["", *(each.note for each in rows)]
+    return "\n".join(
+        _aligned(line, widths) + (f"\n    {note}" if note else "") for line, note in zip(lines, notes, strict=True)
+    )
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

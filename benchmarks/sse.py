@@ -144,6 +144,7 @@ def rows(size: Size) -> list[Row]:
             peer=median(starlette.connects),
             unit="µs",
             goal=0.25,
+            why="two thirds are the server's accepting and parsing, which both pay",
         ),
         row(
             "SSE heartbeat, CPU vs sse-starlette",

@@ -1,7 +1,7 @@
-"""What verifying a passkey costs, an assertion and a registration, beside py_webauthn: from the browser's JSON on.
+"""What verifying a passkey costs, assertion and registration, beside py_webauthn and fido2: from the browser's JSON on.
 
-Each round takes one passkey after the other; ours keeps no key loaded from one assertion to the next, and neither does
-its peer. Both demand that the user was verified. The credentials are the emulated phone's: ES256, no attestation.
+Each round takes one passkey after the other; ours keeps no key loaded from one assertion to the next, and neither do
+its peers. Both demand that the user was verified. The credentials are the emulated phone's: ES256, no attestation.
 """
 
 import gc
@@ -9,8 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from time import process_time_ns
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from fido2 import cbor
+from fido2.cose import CoseKey
+from fido2.server import Fido2Server
+from fido2.utils import websafe_decode, websafe_encode
+from fido2.webauthn import AttestedCredentialData, PublicKeyCredentialRpEntity
 from webauthn import verify_authentication_response, verify_registration_response
 
 from useid_middleware.emulation.phone.authenticator import Gesture
@@ -34,7 +39,7 @@ from .rows import Row, row
 ORIGIN: Final = "https://login.example.org"
 RP_ID: Final = "example.org"
 NOW: Final = 1_800_000_000.0
-#: At least 1.2 times the peer's rate of assertions, which is at most so much of its time.
+#: At least 1.2 times a peer's rate of assertions, which is at most so much of its time.
 _ASSERTION_GOAL: Final = 1 / 1.2
 #: Ours finds out whether the key is a point on its curve; its peer does not load the key before the first assertion.
 _REGISTRATION_GOAL: Final = 1.0
@@ -77,12 +82,26 @@ def rows(size: Size) -> list[Row]:
     ceremonies = [_ceremonies(party, number) for number in range(size.passkeys)]
     assertions = _measure(size, ceremonies, ours=lambda each: _authenticate(party, each), peer=_peer_authenticates)
     policy = AttestationPolicy()
+    fido2 = Fido2Server(PublicKeyCredentialRpEntity(id=RP_ID, name="Example"), verify_origin=ORIGIN.__eq__)
+    beside_fido2 = _measure(
+        size,
+        ceremonies,
+        ours=lambda each: _authenticate(party, each),
+        peer=lambda each: _fido2_authenticates(fido2, each),
+    )
     registrations = _measure(size, ceremonies, ours=lambda each: _register(party, policy, each), peer=_peer_registers)
     return [
         row(
             "WebAuthn assertion, ES256, verified, CPU vs py_webauthn",
             ours=median(assertions.ours),
             peer=median(assertions.peer),
+            unit="µs",
+            goal=_ASSERTION_GOAL,
+        ),
+        row(
+            "WebAuthn assertion, ES256, verified, CPU vs fido2",
+            ours=median(beside_fido2.ours),
+            peer=median(beside_fido2.peer),
             unit="µs",
             goal=_ASSERTION_GOAL,
         ),
@@ -152,6 +171,15 @@ def _peer_authenticates(each: Ceremonies) -> None:
         credential_public_key=each.record.public_key,
         credential_current_sign_count=each.record.sign_count,
         require_user_verification=True,
+    )
+
+
+def _fido2_authenticates(server: Fido2Server, each: Ceremonies) -> None:
+    key = CoseKey.parse(cast("dict[int, Any]", cbor.decode(each.record.public_key)))
+    server.authenticate_complete(
+        {"challenge": websafe_encode(each.authentication.challenge), "user_verification": "required"},
+        [AttestedCredentialData.create(bytes(16), websafe_decode(each.asserted["rawId"]), key)],
+        each.asserted,
     )
 
 
