@@ -42,6 +42,7 @@ PLACES = {
     "pydantic": ("settings/", "emulation/card/personalisation.py"),
     "pydantic_settings": ("settings/",),
     "redis": ("stores/redis",),
+    "hiredis": ("stores/redis",),
     "segno": ("qr/",),
     "sqlalchemy": ("accounts/",),
     "sse_starlette": ("http/",),

@@ -1,9 +1,11 @@
 """The plugin around an app: what it touches, what it leaves alone, and when its services start."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.authentication import requires
@@ -24,6 +26,7 @@ from useid_middleware import (
     Refuse,
     RefusedError,
     Settings,
+    UnavailableError,
     UseID,
     UseIDMiddleware,
     UseIDRouter,
@@ -31,6 +34,7 @@ from useid_middleware import (
     logout,
 )
 from useid_middleware.http.asgi import Message, Receive, Scope, Send
+from useid_middleware.stores.memory import MemoryStore
 
 BASE = "http://127.0.0.1:8000"
 
@@ -226,6 +230,48 @@ async def test_what_passes_is_untouched() -> None:
     ]
 
 
+async def test_the_cookie_of_one_goes_to_nobody_else_though_the_app_answers_all_with_one_message() -> None:
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/log-in":
+            await login(Request(scope), Identity("host", "alice", username="alice"))
+        await send(start)
+        await send({"type": "http.response.body"})
+
+    plugin = UseIDMiddleware(app, memory())
+    transport = httpx2.ASGITransport(plugin)
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
+        assert "set-cookie" in (await client.get("/log-in")).headers
+        assert "set-cookie" not in (await client.get("/")).headers
+    await plugin.useid.stop()
+
+
+async def test_all_who_come_while_the_services_start_share_one_attempt() -> None:
+    class Away(MemoryStore):
+        attempts = 0
+        is_back = False
+
+        async def open(self) -> None:
+            self.attempts += 1
+            await asyncio.sleep(0)
+            if not self.is_back:
+                raise UnavailableError("store_unavailable", "nobody listens")
+
+    store = Away()
+    useid = UseID(memory(), store=store)
+    failures = await asyncio.gather(*(useid.start() for _ in range(8)), return_exceptions=True)
+    assert (store.attempts, {type(failure) for failure in failures}) == (1, {UnavailableError})
+    store.is_back = True
+    left, *_ = starts = [asyncio.create_task(useid.start()) for _ in range(8)]
+    await asyncio.sleep(0)
+    left.cancel()
+    done, _ = await asyncio.wait(starts)
+    assert (store.attempts, [start for start in done if start.cancelled()]) == (2, [left])
+    assert useid.is_running
+    await useid.stop()
+
+
 async def test_a_scope_type_of_the_future_passes() -> None:
     types = []
 
@@ -266,9 +312,10 @@ def test_the_router_is_mounted_and_the_middleware_fills_the_scope_alone() -> Non
         assert client.get("/account/auth/widget/useid-login.js").status_code == 200
 
 
-def test_a_root_path_stands_in_the_links() -> None:
+@pytest.mark.parametrize("root_path", ["/shop", "/shop/"])
+def test_a_root_path_stands_in_the_links(root_path: str) -> None:
     app = UseIDMiddleware(Starlette(routes=ROUTES), memory())
-    with TestClient(app, base_url=BASE, root_path="/shop") as client:
+    with TestClient(app, base_url=BASE, root_path=root_path) as client:
         created = client.post("/auth/session/create", json={})
         assert "%2Fshop%2Fauth&" in created.json()["qrData"]
 

@@ -8,9 +8,18 @@ import pytest
 from tests.serving import Serve
 
 
-@pytest.mark.parametrize("responder", ["own", "sse-starlette"])
-def test_a_waiting_page_hears_bye_and_the_server_ends_in_order(serve: Serve, responder: str) -> None:
-    server = serve("example_app.app:app", env={"USEID_SSE__RESPONDER": responder})
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"USEID_SSE__RESPONDER": "own"},
+        {"USEID_SSE__RESPONDER": "sse-starlette"},
+        # A server that tells the app nothing of start and end.
+        {"UVICORN_LIFESPAN": "off"},
+    ],
+    ids=["own", "sse-starlette", "no-lifespan"],
+)
+def test_a_waiting_page_hears_bye_and_the_server_ends_in_order(serve: Serve, env: dict[str, str]) -> None:
+    server = serve("example_app.app:app", env=env)
     stopping = threading.Thread(target=server.stop)
     with httpx2.Client(base_url=server.url, timeout=20) as client:
         session_id = client.post("/auth/session/create").json()["sessionId"]

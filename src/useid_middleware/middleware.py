@@ -31,7 +31,8 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if self.headers and message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *self.headers]
+            # A copy: the app may answer everybody with one and the same message.
+            message = {**message, "headers": [*message.get("headers", ()), *self.headers]}
         await self._send(message)
 
 
@@ -61,9 +62,7 @@ class UseIDMiddleware:
         """ASGI."""
         kind = scope["type"]
         if kind == "lifespan":
-            useid = self.useid
-            lifespan = Lifespan(self.app, start=useid.start, stop=useid.stop, drain=useid.streams.drain)
-            await lifespan(scope, receive, send)
+            await Lifespan(self.app, start=self.useid.start, stop=self.useid.stop)(scope, receive, send)
             return
         if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)

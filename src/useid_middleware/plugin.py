@@ -13,6 +13,7 @@ from .errors import ConfigurationError
 from .events import Answered, Events
 from .http.asgi import ASGIApp, Headers, Receive, Scope
 from .http.forwarded import TrustedProxies
+from .http.lifespan import ShutdownWatch
 from .http.requests import Request
 from .http.routing import Handler, Router
 from .identity import Identity
@@ -96,7 +97,8 @@ class UseID:
         self.protection = Protection(settings)
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
+        self._shutdown_watch: ShutdownWatch | None = None
         self._opening: list[Callable[[], Awaitable[None]]] = [
             *(self.monitoring.open, self.store.open, self.accounts.open)
         ]
@@ -276,21 +278,43 @@ class UseID:
         return self._loop is not None and self._loop is asyncio.get_running_loop()
 
     async def start(self) -> None:
-        """Open what must be open. Idempotent; runs by itself at the first request where no lifespan did."""
-        async with self._starting:
-            if self.is_running:
-                return
-            if self._loop is not None:
-                await self.stop()  # Another event loop had them: a test client makes one for each block.
-            for open_it in self._opening:
-                await open_it()
-            self.streams.reopen()
-            self._loop = asyncio.get_running_loop()
+        """Open what must be open. Idempotent; runs by itself at the first request where no lifespan did.
+
+        Who comes while it is under way shares its outcome, so that nobody waits longer than one attempt takes.
+        """
+        if self.is_running:
+            return
+        loop = asyncio.get_running_loop()
+        starting = self._starting
+        if starting is None or starting.done() or starting.get_loop() is not loop:
+            starting = self._starting = loop.create_task(self._open())
+            # Those who waited may have left; then nobody asks for the outcome.
+            starting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(starting)
+
+    async def _open(self) -> None:
+        if self._loop is not None:
+            await self._close()  # Another event loop had them: a test client makes one for each block.
+        for open_it in self._opening:
+            await open_it()
+        self.streams.reopen()
+        loop = self._loop = asyncio.get_running_loop()
+        # Servers tell an app of a shutdown when its streams have ended, and some tell it nothing at all.
+        self._shutdown_watch = ShutdownWatch(lambda: loop.call_soon_threadsafe(self.streams.drain))
 
     async def stop(self) -> None:
         """Say goodbye to open streams and close what is open. Idempotent."""
+        starting, self._starting = self._starting, None
+        if starting is not None and starting.get_loop() is asyncio.get_running_loop():
+            starting.cancel()
+            await asyncio.wait([starting])
+        await self._close()
+
+    async def _close(self) -> None:
         self._loop = None
-        self._starting = asyncio.Lock()  # A lock belongs to the event loop that first waits for it.
+        if self._shutdown_watch is not None:
+            self._shutdown_watch.end()
+            self._shutdown_watch = None
         self.streams.drain()
         for close in self._closing:
             await close()

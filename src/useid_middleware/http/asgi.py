@@ -11,10 +11,16 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
+def root_path(scope: Scope) -> str:
+    """Where the app is mounted: empty, or with a slash at its beginning and none at its end."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
+
+
 def route_path(scope: Scope) -> str:
     """The path below the root path, whether or not the server left that in it (servers and frameworks differ)."""
     path: str = scope["path"]
-    root_path: str = scope.get("root_path", "")
-    if root_path and path.startswith(root_path + "/"):
-        return path[len(root_path) :]
+    root = root_path(scope)
+    if root and path.startswith(root + "/"):
+        return path[len(root) :]
     return path

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from .._codec import DecodeError, JsonType
 from ..errors import RequestError, malformed
 from ..settings import is_loopback
-from .asgi import Headers, Receive, Scope
+from .asgi import Headers, Receive, Scope, root_path
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Request:
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.origin = origin if origin is not None else loopback_origin(scope)
-        self.server: str = self.origin + scope.get("root_path", "") + prefix
+        self.server: str = self.origin + root_path(scope) + prefix
         self.secure = self.origin.startswith("https:")
         client = scope.get("client")
         self.ip: str = client[0] if client else ""
@@ -126,7 +126,7 @@ class Request:
     @property
     def app_root(self) -> str:
         """The path that the host app itself is mounted at, empty for none."""
-        return str(self.scope.get("app_root_path", self.scope.get("root_path", "")))
+        return str(self.scope.get("app_root_path", root_path(self.scope))).rstrip("/")
 
 
 def loopback_origin(scope: Scope) -> str:

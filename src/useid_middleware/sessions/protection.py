@@ -4,7 +4,7 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from ..errors import AuthenticationError, UseIDError
-from ..http.asgi import ASGIApp, Scope, route_path
+from ..http.asgi import ASGIApp, Scope, root_path, route_path
 from ..http.responses import error_response, redirect
 from ..identity import Level
 from ..settings import Settings
@@ -46,7 +46,7 @@ class Protection:
         if not page or scope["method"] not in _PAGES or b"text/html" not in headers.get(b"accept", b""):
             return error_response(error)
         query = scope["query_string"].decode("latin-1")
-        root: str = scope.get("root_path", "")
+        root = root_path(scope)
         here = root + quote(route_path(scope)) + (f"?{query}" if query else "")
         return redirect(f"{root}{self._prefix}{page}?{urlencode({'return': here} | more)}")
 
