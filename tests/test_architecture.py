@@ -34,7 +34,7 @@ PLACES = {
     "httpx2": ("oidc/network.py", "oidc/http_auth.py", "eid/network.py", "emulation/"),
     "fido2": ("webauthn/core/", "emulation/phone/"),
     "joserfc": ("oidc/core/", "oidc/keygen.py", "webauthn/core/", "emulation/provider/"),
-    "lxml": ("_xml.py", "eid/core/", "emulation/paos_elements.py"),
+    "lxml": ("_xml.py", "eid/core/"),
     # Besides, what describes the bodies that it decodes.
     "msgspec": ("_codec.py", "openapi/"),
     # The server verifies and the emulated phone signs.
@@ -56,7 +56,7 @@ PLACES = {
 }
 
 #: Needed without being imported: SQLAlchemy loads its drivers by name, redis-py its faster parser when it is there.
-LOADED_BY_OTHERS = {"aiosqlite", "asyncpg", "hiredis"}
+LOADED_BY_OTHERS = {"aiosqlite", "asyncpg"}
 IMPORT_NAMES = {"pynacl": "nacl"}
 
 

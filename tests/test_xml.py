@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from useid_middleware._xml import (
     MAX_ATTRIBUTE_SIZE,
@@ -44,7 +46,59 @@ def attributes(number: int) -> bytes:
     return b"<a " + b" ".join(b'b%d="c"' % each for each in range(number)) + b"/>"
 
 
+#: What documents are made of, and what breaks them, so that many of those that are drawn keep or break one bound.
+PIECES = st.sampled_from(
+    [
+        b"<?xml version='1.0' encoding='UTF-8'?>",
+        b'<?xml version="1.0"?>',
+        b"<?xml version='1.0' encoding='UTF-7'?>",
+        b"<!DOCTYPE a [<!ENTITY e 'x'>]>",
+        b"<?pi x?>",
+        b"<!-- x -->",
+        b"<![CDATA[<b>]]>",
+        b"<a>",
+        b"</a>",
+        b"<a/>",
+        b"<a>" * MAX_DEPTH,
+        b"</a>" * MAX_DEPTH,
+        b"<a/>" * MAX_DEPTH,
+        attributes(MAX_ATTRIBUTES),
+        attributes(MAX_ATTRIBUTES + 1),
+        b"<a xmlns:n='u' n:b='c'/>",
+        b"<a b='" + b"x" * MAX_ATTRIBUTE_SIZE + b"'/>",
+        b"&e;",
+        b"&lt;a>",
+        b"x=y",
+        b" \n",
+        b"\0",
+        b"\xef\xbb\xbf",
+    ]
+)
+
+
 # what is read
+
+
+@given(st.lists(PIECES, max_size=6))
+@example([b"<a>", b"<a>" * MAX_DEPTH, b"</a>" * MAX_DEPTH, b"</a>"])
+@example([b"<a>", b"<a>" * (MAX_DEPTH - 1), b"</a>" * (MAX_DEPTH - 1), b"</a>"])
+@example([b"<a>", b"<a/>" * MAX_DEPTH, attributes(MAX_ATTRIBUTES), b"</a>"])
+@example([b"<a>", attributes(MAX_ATTRIBUTES + 1), b"</a>"])
+def test_whatever_is_read_keeps_all_bounds(pieces: list[bytes]) -> None:
+    try:
+        root = parse_xml(b"".join(pieces), max_size=MAX_SIZE)
+    except XMLError:
+        return
+    assert root.getroottree().docinfo.internalDTD is None
+    assert root.getprevious() is None
+    assert root.getnext() is None
+    for element in root.iter():
+        assert isinstance(element.tag, str)
+        depth = 1 + sum(1 for _ in element.iterancestors())
+        declared = set(element.nsmap.items()) - set(root.nsmap.items() if element is not root else ())
+        assert depth <= MAX_DEPTH
+        assert len(element.attrib) + len(declared) <= MAX_ATTRIBUTES
+        assert all(len(value) <= MAX_ATTRIBUTE_SIZE for value in element.attrib.values())
 
 
 def test_a_plain_document_is_read() -> None:

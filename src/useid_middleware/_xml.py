@@ -88,12 +88,12 @@ def add(parent: Element, name: str, content: str = "", *, ns: str) -> Element:
 
 def local_name(element: Element) -> str:
     """Its name without namespace."""
-    return etree.QName(element).localname
+    return str(element.tag).rpartition("}")[2]
 
 
 def namespace(element: Element) -> str:
     """Its namespace, empty for none."""
-    return etree.QName(element).namespace or ""
+    return str(element.tag).rpartition("}")[0][1:]
 
 
 def child(parent: Element, name: str, *, ns: str) -> Element | None:
@@ -106,7 +106,7 @@ def child(parent: Element, name: str, *, ns: str) -> Element | None:
 
 def children(parent: Element, name: str, *, ns: str) -> list[Element]:
     """The children of this name and namespace (empty for none), in the document's order."""
-    return list(parent.iterchildren(etree.QName(ns or None, name).text))
+    return list(parent.iterchildren(_tag(name, ns=ns)))
 
 
 def sequence(parent: Element, *names: str, ns: str, required: Collection[str] = ()) -> dict[str, Element]:
@@ -114,7 +114,7 @@ def sequence(parent: Element, *names: str, ns: str, required: Collection[str] = 
 
     A name of another namespace than ``ns`` is written ``{namespace}name``. ``required`` are local names.
     """
-    expected = [each if each.startswith("{") else etree.QName(ns or None, each).text for each in names]
+    expected = [each if each.startswith("{") else _tag(each, ns=ns) for each in names]
     found: dict[str, Element] = {}
     last = -1
     for element in parent:
@@ -140,6 +140,10 @@ def text(element: Element) -> str:
     if len(element):
         raise XMLError(f"{local_name(element)}: expected a text, found elements")
     return (element.text or "").strip()
+
+
+def _tag(name: str, *, ns: str) -> str:
+    return f"{{{ns}}}{name}" if ns else name
 
 
 class _Bounds:

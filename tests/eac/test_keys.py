@@ -13,8 +13,6 @@ from useid_middleware.eac.keys import (
     derive_password_key,
     derive_session_keys,
     encrypt,
-    encrypt_block,
-    is_mac,
     mac,
     pad,
     unpad,
@@ -36,7 +34,7 @@ FIPS_197_KEY = bytes(range(32))
 def test_one_block_is_encrypted_as_fips_197_says(size: int, encrypted: str) -> None:
     block = bytes.fromhex("00112233445566778899aabbccddeeff")
     key = FIPS_197_KEY[:size]
-    assert encrypt_block(key, block).hex() == encrypt(key, block).hex() == encrypted
+    assert SessionKeys(key, key).encrypt_block(block).hex() == encrypt(key, block).hex() == encrypted
     assert decrypt(key, bytes.fromhex(encrypted)) == block
 
 
@@ -58,12 +56,12 @@ def test_macs_are_those_of_rfc_4493_cut_to_eight_bytes(data: str, found: str) ->
 
 
 def test_a_mac_verifies_only_as_it_is() -> None:
-    key = bytes(16)
-    right = mac(key, b"data")
-    assert is_mac(right, key=key, data=b"data")
+    keys = SessionKeys(b"e" * 16, b"m" * 16)
+    right = mac(keys.mac, b"data")
+    assert keys.is_mac_of(b"data", right)
     for wrong in (right[:-1], right + b"\0", right[:-1] + bytes((right[-1] ^ 1,)), b""):
-        assert not is_mac(wrong, key=key, data=b"data")
-    assert not is_mac(right, key=key, data=b"date")
+        assert not keys.is_mac_of(b"data", wrong)
+    assert not keys.is_mac_of(b"date", right)
 
 
 @pytest.mark.parametrize(
@@ -93,17 +91,31 @@ def test_an_empty_password_is_refused() -> None:
 
 def test_keys_and_data_of_other_sizes_are_refused() -> None:
     for wrong in (b"", bytes(15), bytes(17), bytes(33)):
-        for use in (mac, encrypt, decrypt, encrypt_block):
+        for use in (mac, encrypt, decrypt):
             with pytest.raises(KeyMaterialError, match="16, 24 or 32 bytes"):
                 use(wrong, bytes(16))
         with pytest.raises(KeyMaterialError):
             SessionKeys(wrong, wrong)
-    for use in (encrypt, decrypt, encrypt_block):
-        for size in (0, 15, 17):
+    keys = SessionKeys(bytes(16), bytes(16))
+    for size in (0, 15, 17):
+        for use in (encrypt, decrypt):
             with pytest.raises(KeyMaterialError, match="whole blocks"):
                 use(bytes(16), bytes(size))
+        for of_session in (keys.encrypt_block, lambda data: keys.decrypt(data, iv=bytes(16))):
+            with pytest.raises(KeyMaterialError, match="whole blocks"):
+                of_session(bytes(size))
     with pytest.raises(KeyMaterialError, match="one size"):
         SessionKeys(bytes(16), bytes(32))
+
+
+@given(st.lists(st.tuples(st.binary(max_size=300), st.binary(min_size=16, max_size=16)), min_size=2, max_size=5))
+def test_session_keys_treat_each_message_as_if_it_were_their_first(messages: list[tuple[bytes, bytes]]) -> None:
+    keys = SessionKeys(b"e" * 16, b"m" * 16)
+    for data, block in messages:
+        iv = keys.encrypt_block(block)
+        assert iv == encrypt(keys.enc, block)
+        assert keys.decrypt(encrypt(keys.enc, pad(data), iv=iv), iv=iv) == pad(data)
+        assert keys.mac_of(data) == mac(keys.mac, data)
 
 
 def test_session_keys_do_not_show_themselves() -> None:

@@ -1,17 +1,17 @@
 """Secure messaging: both sides understand each other, and neither takes anything changed, missing or replayed."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.eac.conftest import mutations
+from useid_middleware._codec import replace
 from useid_middleware.eac.apdu import Command, Ins, Response
 from useid_middleware.eac.errors import SecureMessagingError, StatusWordError
 from useid_middleware.eac.exchange import Exchange, expect_ok, run
-from useid_middleware.eac.keys import SessionKeys, encrypt, encrypt_block, mac, pad
+from useid_middleware.eac.keys import SessionKeys, encrypt, mac, pad
 from useid_middleware.eac.secure_messaging import (
     SecureSession,
     largest_plain,
@@ -68,7 +68,7 @@ def with_mac(data: bytes, header: bytes = b"") -> bytes:
 
 
 def cryptogram(plain: bytes) -> bytes:
-    return encrypt(KEYS.enc, plain, iv=encrypt_block(KEYS.enc, (1).to_bytes(16, "big")))
+    return encrypt(KEYS.enc, plain, iv=encrypt(KEYS.enc, (1).to_bytes(16, "big")))
 
 
 def test_a_command_without_data_and_le_has_nothing_but_its_mac() -> None:

@@ -1,9 +1,9 @@
 """Command and response APDUs (ISO 7816-3 §12.1, ISO 7816-4 §5.1), short and extended, and status words (§5.6)."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Self
 
+from .._codec import Record
 from .errors import APDUError
 
 MAX_SHORT_DATA: Final = 0xFF
@@ -79,8 +79,7 @@ class StatusWord(IntEnum):
     NO_PRECISE_DIAGNOSIS = 0x6F00
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Record, frozen=True):
     """A command. ``ne`` is how many bytes of answer are asked for at most: 0 none, 256 all (short), 65536 (extended).
 
     ``ins`` is an :class:`Ins` where the instruction has a name here, and any byte otherwise.
@@ -94,9 +93,9 @@ class Command:
     cla: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in (("CLA", self.cla), ("INS", self.ins), ("P1", self.p1), ("P2", self.p2)):
-            if not 0 <= value <= 0xFF:
-                raise APDUError(f"{name}: expected one byte, found {value:#x}")
+        if (self.cla | self.ins | self.p1 | self.p2) >> 8:
+            found = " ".join(f"{each:#x}" for each in (self.cla, self.ins, self.p1, self.p2))
+            raise APDUError(f"CLA, INS, P1, P2: expected one byte each, found {found}")
         if len(self.data) > MAX_DATA:
             raise APDUError(f"expected at most {MAX_DATA} bytes of command data, found {len(self.data)}")
         if not 0 <= self.ne <= MAX_NE:
@@ -171,8 +170,7 @@ def _decode_body(body: bytes) -> tuple[bytes, int]:
     raise APDUError(f"extended Lc says {number} bytes, found {len(body) - 3} with Le")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Record, frozen=True):
     """A response: its data and its status word, which is any number of two bytes."""
 
     data: bytes = b""

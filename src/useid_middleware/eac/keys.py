@@ -7,6 +7,7 @@ from hmac import compare_digest
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher as BlockCipher
+from cryptography.hazmat.primitives.ciphers import CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -36,16 +37,44 @@ class PasswordId(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionKeys:
-    """The keys that PACE or Chip Authentication end with: AES keys of one size, kept out of ``repr``."""
+    """The keys that PACE or Chip Authentication end with: AES keys of one size, kept out of ``repr``.
+
+    Secure messaging uses each of them for every command and response, so what OpenSSL needs of them is made once.
+    """
 
     enc: bytes = field(repr=False)
     mac: bytes = field(repr=False)
+    _block: CipherContext = field(init=False, repr=False, compare=False)
+    _decryptor: CipherContext = field(init=False, repr=False, compare=False)
+    _cmac: CMAC = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.enc) != len(self.mac):
             raise KeyMaterialError("expected two keys of one size")
         for key in (self.enc, self.mac):
             _check_key(key)
+        object.__setattr__(self, "_block", BlockCipher(AES(self.enc), ECB()).encryptor())
+        object.__setattr__(self, "_decryptor", BlockCipher(AES(self.enc), CBC(bytes(BLOCK))).decryptor())
+        object.__setattr__(self, "_cmac", CMAC(AES(self.mac)))
+
+    def encrypt_block(self, block: bytes) -> bytes:
+        """AES-ECB of one block, which makes the IV of secure messaging from its counter (TR-03110-3 F.2)."""
+        _check_blocks(block)
+        return self._block.update(block)
+
+    def decrypt(self, encrypted: bytes, *, iv: bytes) -> bytes:
+        """See :func:`decrypt`."""
+        _check_blocks(encrypted)
+        # To CBC the IV is the block before the first one, whatever came before that: one context serves all messages.
+        return self._decryptor.update(iv + encrypted)[BLOCK:]
+
+    def mac_of(self, data: bytes) -> bytes:
+        """See :func:`mac`."""
+        return _finished(self._cmac.copy(), data)
+
+    def is_mac_of(self, data: bytes, found: bytes) -> bool:
+        """Whether ``found`` is the MAC of ``data``; takes the same time wherever they differ."""
+        return compare_digest(found, self.mac_of(data))
 
 
 def derive_session_keys(secret: bytes, *, protocol: str, nonce: bytes = b"") -> SessionKeys:
@@ -70,27 +99,12 @@ def derive_password_key(password: bytes, *, protocol: str) -> bytes:
 def mac(key: bytes, data: bytes) -> bytes:
     """The first eight bytes of AES-CMAC (NIST SP 800-38B, TR-03110-3 A.2.4)."""
     _check_key(key)
-    state = CMAC(AES(key))
-    state.update(data)
-    return state.finalize()[:MAC_SIZE]
-
-
-def is_mac(found: bytes, *, key: bytes, data: bytes) -> bool:
-    """Whether ``found`` is the MAC of ``data``; takes the same time wherever they differ."""
-    return compare_digest(found, mac(key, data))
+    return _finished(CMAC(AES(key)), data)
 
 
 def authentication_token(key: bytes, *, protocol: str, public: Point) -> bytes:
     """The token of PACE and CA over a public key: its MAC as 7F49{06 protocol, 86 point} (TR-03110-3 A.2.4)."""
     return mac(key, build(0x7F49, build(0x06, encode_oid(protocol)), build(0x86, public.encode())))
-
-
-def encrypt_block(key: bytes, block: bytes) -> bytes:
-    """AES-ECB of one block, which makes the IV of secure messaging from its counter (TR-03110-3 F.2)."""
-    _check_key(key)
-    _check_blocks(block)
-    encryptor = BlockCipher(AES(key), ECB()).encryptor()
-    return encryptor.update(block) + encryptor.finalize()
 
 
 def encrypt(key: bytes, plain: bytes, *, iv: bytes = bytes(BLOCK)) -> bytes:
@@ -126,6 +140,11 @@ def _derive(secret: bytes, counter: int, cipher: Cipher) -> bytes:
     """H(secret ‖ counter), cut to the key's size: SHA-1 for AES-128, SHA-256 for the longer ones (A.2.3.1)."""
     digest = sha1 if cipher is Cipher.AES_128 else sha256
     return digest(secret + counter.to_bytes(4, "big")).digest()[:cipher]
+
+
+def _finished(state: CMAC, data: bytes) -> bytes:
+    state.update(data)
+    return state.finalize()[:MAC_SIZE]
 
 
 def _check_key(key: bytes) -> None:

@@ -117,6 +117,10 @@ def hash_of(protocol: str) -> str:
 
 def encode_oid(dotted: str) -> bytes:
     """An identifier's content octets (X.690 §8.19), without tag and length; ``OIDError`` if it is none."""
+    return _CONTENTS.get(dotted) or _encode(dotted)
+
+
+def _encode(dotted: str) -> bytes:
     try:
         first, second, *rest = (int(arc) for arc in dotted.split("."))
     except ValueError:
@@ -131,6 +135,10 @@ def encode_oid(dotted: str) -> bytes:
 
 def decode_oid(content: bytes) -> str:
     """The identifier with dots, from its content octets; ``OIDError`` for anything else, a longer form included."""
+    return _NAMES.get(content) or _decode(content)
+
+
+def _decode(content: bytes) -> str:
     if not content or len(content) > _MAX_SIZE or content[-1] & 0x80:
         raise OIDError(f"expected whole arcs in 1 to {_MAX_SIZE} bytes")
     arcs: list[int] = []
@@ -153,3 +161,8 @@ def _encode_arc(arc: int) -> bytes:
     while arc := arc >> 7:
         digits.append(arc & 0x7F | 0x80)
     return bytes(reversed(digits))
+
+
+#: Those that have a name here are encoded once.
+_CONTENTS: Final[dict[str, bytes]] = {each.value: _encode(each) for each in OID}
+_NAMES: Final = {content: dotted for dotted, content in _CONTENTS.items()}

@@ -7,13 +7,13 @@ end (TR-03110-3 F.3); this module cannot go on by itself, since it returns no ne
 Data objects: 87 (or 85 with odd INS) the encrypted data, 97 Le, 99 the status word, 8E the MAC.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from .._codec import Record, replace
 from .apdu import MAX_SHORT_DATA, MAX_SHORT_NE, Command, Response
 from .errors import SecureMessagingError, TLVError
 from .exchange import Exchange
-from .keys import BLOCK, MAC_SIZE, SessionKeys, decrypt, encrypt, encrypt_block, is_mac, mac, pad, unpad
+from .keys import BLOCK, MAC_SIZE, SessionKeys, encrypt, pad, unpad
 from .tlv import TLV, build, parse_all
 
 T = TypeVar("T")
@@ -31,8 +31,7 @@ _MISSING: Final = 0x6987
 _NE_97: Final = {1: 0x100, 2: 0x10000}
 
 
-@dataclass(frozen=True, slots=True)
-class SecureSession:
+class SecureSession(Record, frozen=True):
     """One side of a secured dialogue: the keys, and the send sequence counter as it stands."""
 
     keys: SessionKeys
@@ -55,7 +54,7 @@ def protect_command(session: SecureSession, command: Command) -> tuple[SecureSes
         size = 1 if command.ne <= MAX_SHORT_NE else 2
         body += build(EXPECTED_LENGTH, (command.ne % (1 << 8 * size)).to_bytes(size, "big"))
     header = bytes((cla, command.ins, command.p1, command.p2))
-    body += build(CHECKSUM, mac(session.keys.mac, _mac_input(session, header, body)))
+    body += build(CHECKSUM, session.keys.mac_of(_mac_input(session, header, body)))
     extended = command.ne > MAX_SHORT_NE or len(body) > MAX_SHORT_DATA
     return session, replace(command, cla=cla, data=body, ne=0x10000 if extended else MAX_SHORT_NE)
 
@@ -84,7 +83,7 @@ def protect_response(
     session = session.next()
     body = _encrypted(session, response.data, odd=odd) if response.data else b""
     body += build(STATUS, response.sw.to_bytes(2, "big"))
-    body += build(CHECKSUM, mac(session.keys.mac, _mac_input(session, b"", body)))
+    body += build(CHECKSUM, session.keys.mac_of(_mac_input(session, b"", body)))
     return session, Response(body, response.sw)
 
 
@@ -152,7 +151,7 @@ def _decrypted(session: SecureSession, item: TLV | None) -> bytes:
         cryptogram = cryptogram[1:]
     if not cryptogram or len(cryptogram) % BLOCK:
         raise SecureMessagingError(f"{item.tag:02X}: expected whole blocks, found {len(cryptogram)} bytes")
-    plain = unpad(decrypt(session.keys.enc, cryptogram, iv=_iv(session)))
+    plain = unpad(session.keys.decrypt(cryptogram, iv=_iv(session)))
     if plain is None:
         raise SecureMessagingError(f"{item.tag:02X}: expected padded data")
     return plain
@@ -171,18 +170,18 @@ def _verified(session: SecureSession, header: bytes, data: bytes, *, allowed: tu
     if tags not in ((), allowed[:1], allowed[1:], allowed):
         raise SecureMessagingError(f"expected {allowed[0]:02X}, {allowed[1]:02X}, 8E in this order, each at most once")
     protected = data[: len(data) - len(checksum.encoded)]
-    if not is_mac(checksum.value, key=session.keys.mac, data=_mac_input(session, header, protected)):
+    if not session.keys.is_mac_of(_mac_input(session, header, protected), checksum.value):
         raise SecureMessagingError("the MAC (8E) does not verify")
     return {item.tag: item for item in objects}
 
 
 def _mac_input(session: SecureSession, header: bytes, body: bytes) -> bytes:
     """SSC ‖ padded header ‖ padded data objects; what is empty is not padded either (ISO 7816-4 §10.2.3.1)."""
-    return _counter(session) + b"".join(pad(part) for part in (header, body) if part)
+    return _counter(session) + (pad(header) if header else b"") + (pad(body) if body else b"")
 
 
 def _iv(session: SecureSession) -> bytes:
-    return encrypt_block(session.keys.enc, _counter(session))
+    return session.keys.encrypt_block(_counter(session))
 
 
 def _counter(session: SecureSession) -> bytes:

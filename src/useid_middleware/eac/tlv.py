@@ -8,9 +8,9 @@ Refused in every mode: indefinite lengths, truncated objects, tags 00, tag numbe
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from .._codec import Record
 from .errors import TLVError
 
 #: No file or message of a card is longer: the data of an extended APDU.
@@ -22,8 +22,7 @@ _CONSTRUCTED: Final = 0x20
 _LONG_TAG: Final = 0x1F
 
 
-@dataclass(frozen=True, slots=True)
-class TLV:
+class TLV(Record, frozen=True):
     """One data object. ``encoded`` is the object as it was received, header and all; two are equal if that is."""
 
     tag: int
@@ -122,8 +121,13 @@ def _parse_at(data: bytes, start: int, *, der: bool, depth: int) -> tuple[TLV, i
     """The object that starts there, and where the next one starts."""
     if depth > MAX_DEPTH:
         raise TLVError(f"expected at most {MAX_DEPTH} levels")
-    tag, position = _parse_tag(data, start)
-    size, position = _parse_length(data, position, der=der)
+    position = start + 2
+    if position <= len(data) and (tag := data[start]) and tag & _LONG_TAG != _LONG_TAG and data[start + 1] < 0x80:
+        # Nearly every header is a tag and a length of one byte each.
+        size = data[start + 1]
+    else:
+        tag, position = _parse_tag(data, start)
+        size, position = _parse_length(data, position, der=der)
     end = position + size
     if end > len(data):
         raise TLVError(f"{tag:02X}: expected {size} bytes, found {len(data) - position}")

@@ -1,11 +1,11 @@
 """The elements that PAOS messages are made of: read strictly, with the minor for what is wrong, and written."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from html import escape
 from typing import Final
 
-from lxml import etree
-
-from .._xml import Element, XMLError, child, children, local_name, namespace, parse_xml, serialize, text
+from .._xml import Element, XMLError, child, children, local_name, namespace, parse_xml, text
 from ..eid.core.results import ClientMinor
 from ..errors import UseIDError
 
@@ -16,7 +16,9 @@ ISO: Final = "urn:iso:std:iso-iec:24727:tech:schema"
 ECARD: Final = "http://www.bsi.bund.de/ecard/api/1.1"
 DSS: Final = "urn:oasis:names:tc:dss:1.0:core:schema"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
-_LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
+_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+#: Outside of the production Char (XML 1.0 §2.2).
+_UNSPEAKABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 _MAX_DIGITS: Final = 6
 
 #: Larger than any message: certificates, EF.CardSecurity or the content of all data groups, in hexadecimal digits.
@@ -138,15 +140,22 @@ class Reading:
 
 
 class Writing:
-    """An element that gets children, in its own namespace unless another is given. ``None`` leaves a child out."""
+    """An element that gets children, in its own namespace unless another is given. ``None`` leaves a child out.
 
-    def __init__(self, element: Element, ns: str) -> None:
-        self._element = element
+    Texts are escaped where they are written; the whole is put together at the end.
+    """
+
+    def __init__(self, tag: str, ns: str, attributes: str = "") -> None:
+        self._tag = tag
         self._ns = ns
+        self._attributes = attributes
+        self._content: list[str | Writing] = []
 
     def within(self, ns: str) -> "Writing":
         """The same element, its children written in another namespace."""
-        return Writing(self._element, ns)
+        other = Writing(self._tag, ns, self._attributes)
+        other._content = self._content
+        return other
 
     def inside(
         self,
@@ -159,24 +168,24 @@ class Writing:
     ) -> "Writing":
         """A new child with elements of its own. ``soap`` are attributes of SOAP, ``type_name`` is ``xsi:type``."""
         chosen = self._ns if ns is None else ns
-        element = etree.SubElement(self._element, f"{{{chosen}}}{name}", attributes)
-        for each, value in (soap or {}).items():
-            element.set(f"{{{SOAP}}}{each}", value)
+        found = {**attributes, **{f"soap:{each}": value for each, value in (soap or {}).items()}}
         if type_name:
-            element.set(_TYPE, type_name)
-        return Writing(element, chosen)
+            found["xsi:type"] = type_name
+        element = Writing(_prefixed(name, chosen), chosen, _written(found))
+        self._content.append(element)
+        return element
 
     def text(self, name: str, value: str | None, *, lang: str = "") -> None:
         """A child with this text; ``PAOSError`` for characters that XML cannot say."""
         if value is None:
             return
-        element = etree.SubElement(self._element, f"{{{self._ns}}}{name}")
-        try:
-            element.text = value
-        except ValueError:
-            raise PAOSError(f"{name}: expected text that XML can say", minor=ClientMinor.INTERNAL_ERROR) from None
-        if lang:
-            element.set(_LANG, lang)
+        if _UNSPEAKABLE(value):
+            raise PAOSError(f"{name}: expected text that XML can say", minor=ClientMinor.INTERNAL_ERROR)
+        tag = _prefixed(name, self._ns)
+        attributes = _written({"xml:lang": lang}) if lang else ""
+        # Who reads a bare carriage return takes it for a line feed (XML 1.0 §2.11).
+        content = escape(value, quote=False).replace("\r", "&#13;")
+        self._content.append(f"<{tag}{attributes}>{content}</{tag}>")
 
     def hex(self, name: str, value: bytes | None) -> None:
         """A child with these bytes in hexadecimal digits."""
@@ -187,12 +196,16 @@ class Writing:
         for each in values:
             self.hex(name, each)
 
+    def __str__(self) -> str:
+        content = "".join(map(str, self._content))
+        opening = f"<{self._tag}{self._attributes}"
+        return f"{opening}>{content}</{self._tag}>" if content else f"{opening}/>"
+
 
 def write_envelope() -> tuple[Writing, Writing, Callable[[], bytes]]:
     """A SOAP 1.1 envelope: its header and its body to write in, and how to get the bytes afterwards."""
-    envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap=_PREFIXES)
-    writing = Writing(envelope, SOAP)
-    return writing.inside("Header"), writing.inside("Body"), lambda: serialize(envelope)
+    envelope = Writing("soap:Envelope", SOAP, _NAMESPACES)
+    return envelope.inside("Header"), envelope.inside("Body"), lambda: f"{_DECLARATION}{envelope}".encode()
 
 
 def read_envelope(data: bytes) -> tuple[Reading, Reading]:
@@ -204,3 +217,15 @@ def read_envelope(data: bytes) -> tuple[Reading, Reading]:
     if (envelope.namespace, envelope.name) != (SOAP, "Envelope"):
         raise PAOSError("expected a SOAP 1.1 envelope", minor=ClientMinor.INTERNAL_ERROR)
     return envelope.only("Header"), envelope.only("Body")
+
+
+def _prefixed(name: str, ns: str) -> str:
+    return f"{_PREFIX_OF[ns]}:{name}"
+
+
+def _written(attributes: Mapping[str, str]) -> str:
+    return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+
+
+_PREFIX_OF: Final = {uri: prefix for prefix, uri in _PREFIXES.items()}
+_NAMESPACES: Final = _written({f"xmlns:{prefix}": uri for prefix, uri in _PREFIXES.items()})

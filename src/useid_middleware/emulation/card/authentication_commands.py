@@ -1,9 +1,10 @@
 """Terminal and Chip Authentication, Restricted Identification, auxiliary data: the card (TR-03110-3 B.2 to B.4)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import replace as replaced
 from typing import Final
 
+from ..._codec import replace
 from ...eac import chip_authentication, restricted_identification
 from ...eac.apdu import Response, StatusWord
 from ...eac.authentication_errors import AuxiliaryDataError, TerminalAuthenticationError
@@ -63,7 +64,7 @@ def verify_certificate(situation: Situation, request: Request) -> Outcome:
         raise Refusal(StatusWord.CONDITIONS_NOT_SATISFIED)
     certificate = parse_signed(request.command.data)
     trust, verified = import_certificate(situation.state.trust, certificate, issuer=channel.issuer)
-    situation = replace(situation, state=replace(situation.state, trust=trust))
+    situation = situation.with_state(replaced(situation.state, trust=trust))
     # The key that verified is used up: each certificate is verified by the one that was chosen for it.
     known = replace(channel, issuer=None, certificates=(verified, *channel.certificates))
     return situation.with_channel(known), OK
@@ -114,7 +115,7 @@ def choose_key(situation: Situation, request: Request) -> Outcome:
     if choose is None:
         raise Refusal(StatusWord.WRONG_DATA)
     chosen = choose(situation, asked.key_id)
-    return replace(situation, session=replace(situation.session, under_way=chosen)), OK
+    return situation.with_under_way(chosen), OK
 
 
 def _choose_chip_authentication(situation: Situation, key_id: int | None) -> UnderWay:
@@ -159,8 +160,7 @@ def identify(situation: Situation, request: Request, chosen: RestrictedIdentific
         curve=CURVE,
         expected_digests=terminal.certificate.sector_hashes,
     )
-    session = replace(situation.session, under_way=chosen if request.command.chained else None)
-    return replace(situation, session=session), Response(data)
+    return situation.with_under_way(chosen if request.command.chained else None), Response(data)
 
 
 def verify_auxiliary_data(situation: Situation, request: Request) -> Outcome:
@@ -201,7 +201,7 @@ def _facts(situation: Situation) -> Facts:
     """What the card knows; the community is that of DG18, which authorities write anew when its holder moves."""
     content = situation.state.written.get(DataGroup.COMMUNITY_ID)
     facts = situation.chip.facts
-    return facts if content is None else replace(facts, community_id=community_id_in(content))
+    return facts if content is None else replaced(facts, community_id=community_id_in(content))
 
 
 _CHOICES: Final[Mapping[str, Callable[[Situation, int | None], UnderWay]]] = {

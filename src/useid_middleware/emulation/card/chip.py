@@ -5,9 +5,9 @@ back the same way. Commands without protection end secure messaging first (TR-03
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
+from ..._codec import replace
 from ...eac.apdu import Command, Ins, Response, StatusWord
 from ...eac.authentication_errors import (
     CertificateChainError,
@@ -130,7 +130,7 @@ class Card:
 def _execute(situation: Situation, command: Command, *, room: int, random: Random) -> Outcome:
     """The next situation and the answer. What cannot be done changes nothing, but ends what was under way."""
     under_way = situation.session.under_way
-    situation = replace(situation, session=replace(situation.session, under_way=None))
+    situation = situation.with_under_way(None)
     try:
         after, response = _handler(command)(situation, Request(command, under_way, random, room))
         if len(response.data) > room:

@@ -54,7 +54,7 @@ def select_file(situation: Situation, request: Request) -> Outcome:
     location = select(files, situation.session.location, p1=command.p1, data=command.data)
     selected = directory_at(files, location) if location.fid is None else file_at(files, location)
     # Without Le nothing is asked for (ISO 7816-4 §11.2.3).
-    return _moved(situation, location), Response(answer(selected) if command.ne else b"")
+    return situation.at(location), Response(answer(selected) if command.ne else b"")
 
 
 def read_binary(situation: Situation, request: Request) -> Outcome:
@@ -66,7 +66,7 @@ def read_binary(situation: Situation, request: Request) -> Outcome:
     location, offset = locate(files, situation.session.location, p1=command.p1, p2=command.p2)
     file = _readable(situation, files, location)
     data, is_short = read_at(file, offset, request.room)
-    return _moved(situation, location), _read(data, is_short=is_short, ne=command.ne)
+    return situation.at(location), _read(data, is_short=is_short, ne=command.ne)
 
 
 def read_binary_odd(situation: Situation, request: Request) -> Outcome:
@@ -78,7 +78,7 @@ def read_binary_odd(situation: Situation, request: Request) -> Outcome:
     location = locate_odd(files, situation.session.location, p1=command.p1, p2=command.p2)
     file = _readable(situation, files, location)
     data, is_short = read_at(file, _offset(command.data), max(request.room - _HEADER, 0))
-    return _moved(situation, location), _read(build(_DISCRETIONARY, data), is_short=is_short, ne=command.ne)
+    return situation.at(location), _read(build(_DISCRETIONARY, data), is_short=is_short, ne=command.ne)
 
 
 def update_binary(situation: Situation, request: Request) -> Outcome:
@@ -94,7 +94,7 @@ def update_binary(situation: Situation, request: Request) -> Outcome:
         raise Refusal(StatusWord.SECURITY_STATUS_NOT_SATISFIED)
     require(situation, right)
     written = {**situation.state.written, file.data_group: updated(file, offset, command.data)}
-    return _moved(replace(situation, state=replace(situation.state, written=written)), location), OK
+    return situation.with_state(replace(situation.state, written=written)).at(location), OK
 
 
 def _readable(situation: Situation, files: FileSystem, location: Location) -> File:
@@ -122,7 +122,3 @@ def _offset(data: bytes) -> int:
     if not 0 < len(value) <= _MAX_OFFSET_SIZE:
         raise Refusal(StatusWord.WRONG_DATA)
     return int.from_bytes(value, "big")
-
-
-def _moved(situation: Situation, location: Location) -> Situation:
-    return replace(situation, session=replace(situation.session, location=location))

@@ -1,7 +1,7 @@
 """PACE on the card (TR-03110-3 B.1, B.11.1, B.11.2): MSE:Set AT chooses it, four GENERAL AUTHENTICATE run it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ...eac import pace
@@ -29,9 +29,8 @@ def choose_pace(situation: Situation, request: Request) -> Outcome:
     if chat is not None and chat.terminal_type is not TerminalType.AUTHENTICATION_TERMINAL:
         raise Refusal(StatusWord.REFERENCED_DATA_NOT_FOUND)
     password(situation.state, asked.password_id)
-    session = replace(situation.session, under_way=PACEUnderWay(asked, chat))
     status = selection_status(situation.state, asked.password_id)
-    return replace(situation, session=session), Response(sw=status)
+    return situation.with_under_way(PACEUnderWay(asked, chat)), Response(sw=status)
 
 
 def run_pace(situation: Situation, request: Request, under_way: PACEUnderWay) -> Outcome:
@@ -77,15 +76,14 @@ def _confirm(situation: Situation, request: Request, under_way: PACEUnderWay) ->
         result, answer = pace.confirm(under_way.phase, request.command.data, references=references)
     except EACError:
         state, status = after_wrong(situation.state, which)
-        return replace(situation, state=state), Response(sw=status)
+        return situation.with_state(state), Response(sw=status)
     channel = Channel(SecureSession(result.keys), which, id_picc=result.id_picc, chat=under_way.chat)
-    opened = replace(situation, state=after_right(situation.state, which)).with_channel(channel)
+    opened = situation.with_state(after_right(situation.state, which)).with_channel(channel)
     return opened, Response(answer)
 
 
 def _next(situation: Situation, under_way: PACEUnderWay, phase: _Phase, answer: bytes) -> Outcome:
-    session = replace(situation.session, under_way=replace(under_way, phase=phase))
-    return replace(situation, session=session), Response(answer)
+    return situation.with_under_way(PACEUnderWay(under_way.request, under_way.chat, phase)), Response(answer)
 
 
 def _scalar(random: Random) -> int:

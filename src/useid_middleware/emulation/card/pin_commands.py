@@ -26,12 +26,12 @@ def _new_pin(situation: Situation, request: Request) -> Outcome:
     """By whoever knows the PIN, or a terminal with the right; both 6982."""
     if open_channel(situation).password is not PasswordId.PIN:
         require(situation, _PIN_MANAGEMENT)
-    return replace(situation, state=with_pin(situation.state, request.command.data)), OK
+    return situation.with_state(with_pin(situation.state, request.command.data)), OK
 
 
 def _new_can(situation: Situation, request: Request) -> Outcome:
     require(situation, _PIN_MANAGEMENT)
-    return replace(situation, state=with_can(situation.state, request.command.data)), OK
+    return situation.with_state(with_can(situation.state, request.command.data)), OK
 
 
 def _unblock(situation: Situation, request: Request) -> Outcome:
@@ -39,10 +39,10 @@ def _unblock(situation: Situation, request: Request) -> Outcome:
     if request.command.data:
         raise Refusal(StatusWord.WRONG_LENGTH)
     if _PIN_MANAGEMENT in rights(situation):
-        return replace(situation, state=step(situation.state, Step.UNBLOCK)), OK
+        return situation.with_state(step(situation.state, Step.UNBLOCK)), OK
     if open_channel(situation).password is not PasswordId.PUK:
         raise Refusal(StatusWord.SECURITY_STATUS_NOT_SATISFIED)
-    return replace(situation, state=unblocked_by_puk(situation.state)), OK
+    return situation.with_state(unblocked_by_puk(situation.state)), OK
 
 
 def activate(situation: Situation, request: Request) -> Outcome:
@@ -62,7 +62,7 @@ def _switched(situation: Situation, request: Request, *, active: bool) -> Outcom
     if command.data:
         raise Refusal(StatusWord.WRONG_LENGTH)
     require(situation, _PIN_MANAGEMENT)
-    return replace(situation, state=replace(situation.state, pin_active=active)), OK
+    return situation.with_state(replace(situation.state, pin_active=active)), OK
 
 
 _RESETS: Final[dict[tuple[int, int], Handler]] = {

@@ -6,9 +6,10 @@ situation stays, but for an authentication under way, which ends.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from ..._codec import Record, replace
 from ...eac import pace
 from ...eac.apdu import Command, Response, StatusWord
 from ...eac.certificate_chain import Verified
@@ -50,8 +51,7 @@ class RestrictedIdentificationChosen:
 UnderWay: TypeAlias = PACEUnderWay | ChipAuthenticationChosen | RestrictedIdentificationChosen
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Record, frozen=True):
     """Secure messaging as PACE has opened it, and what the terminal has proved inside.
 
     ``chat`` is what the terminal said in PACE it would use at most; without it, it cannot authenticate itself.
@@ -66,22 +66,23 @@ class Channel:
     #: Whose key verifies the next certificate.
     issuer: Verified | None = None
     announced: SetAT | None = None
-    challenge: bytes | None = field(default=None, repr=False)
+    challenge: bytes | None = None
     terminal: AuthenticatedTerminal | None = None
     chip_authenticated: bool = False
 
+    def __repr__(self) -> str:
+        return f"Channel(password={self.password!r}, chat={self.chat!r}, chip_authenticated={self.chip_authenticated})"
 
-@dataclass(frozen=True, slots=True)
-class Session:
+
+class Session(Record, frozen=True):
     """What is gone without power. Without secure messaging there is no channel."""
 
-    location: Location = field(default_factory=Location)
+    location: Location = Location()
     channel: Channel | None = None
     under_way: UnderWay | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Record, frozen=True):
     """The chip, what it remembers, and what it knows while it has power."""
 
     chip: Chip
@@ -91,6 +92,18 @@ class Situation:
     def with_channel(self, channel: Channel) -> "Situation":
         """The same with this channel."""
         return replace(self, session=replace(self.session, channel=channel))
+
+    def with_state(self, state: CardState) -> "Situation":
+        """The same with this to remember."""
+        return replace(self, state=state)
+
+    def at(self, location: Location) -> "Situation":
+        """The same at another place."""
+        return replace(self, session=replace(self.session, location=location))
+
+    def with_under_way(self, under_way: UnderWay | None) -> "Situation":
+        """The same with this to go on with."""
+        return replace(self, session=replace(self.session, under_way=under_way))
 
     def without_channel(self) -> "Situation":
         """After an error of secure messaging: nothing is proved any more (TR-03110-3 F.3)."""
