@@ -13,27 +13,19 @@ from tests.eid.watched_store import WatchedStore
 from tests.qr.conftest import Clock, World, host_app, make_settings
 from tests.test_docs import code, rows
 from useid_middleware import Events, LimitSettings, Settings, UseID, UseIDMiddleware
-from useid_middleware.errors import StateError, UnavailableError, UseIDError
+from useid_middleware.errors import ConfigurationError, StateError, UnavailableError, UseIDError
 from useid_middleware.events import (
-    EIDApproved,
-    EIDLoginStarted,
     EIDRejected,
-    EIDScanned,
-    Event,
     LoginBound,
-    LoginCompleted,
     LoginFailed,
     PasskeyAdded,
     PasskeyRemoved,
-    QRApproved,
-    QRScanned,
     TokenRefreshed,
 )
 from useid_middleware.http.asgi import Message
 from useid_middleware.http.sse import EventStream
-from useid_middleware.identity import Level
 from useid_middleware.metrics import MeasuredStore, MeasuredStreams, Metrics, MetricsRoutes
-from useid_middleware.metrics.collection import FAMILIES, STEPS, UNDER_WAY
+from useid_middleware.metrics.collection import FAMILIES, UNDER_WAY
 from useid_middleware.metrics.series import MAX_SERIES, Family, Kind, Registry
 from useid_middleware.settings.monitoring import MetricsSettings
 from useid_middleware.stores.base import Bucket
@@ -96,17 +88,14 @@ def local(app: UseIDMiddleware) -> Browser:
 
 @asynccontextmanager
 async def measured(settings: Settings | None = None, **values: Any) -> AsyncIterator[Measured]:
-    """A world that is measured, put together as the plugin does it."""
-    settings, clock, events = settings or make_settings(), Clock(), Events()
-    metrics = Metrics(events, clock=clock, settings=settings)
-    store = MeasuredStore(MemoryStore(clock=clock), metrics, timer=Timer())
-    useid = UseID(settings, events, store=store, clock=clock)
-    useid.router.add(MetricsRoutes(metrics, MetricsSettings(path="/metrics", **values)).routes())
+    """A world that is measured."""
+    settings, clock = settings or make_settings(), Clock()
+    settings = settings.model_copy(update={"metrics": MetricsSettings(path="/metrics", **values)})
+    useid = UseID(settings, clock=clock)
     world = Measured(UseIDMiddleware(host_app, useid=useid), clock)
-    world.metrics = metrics
-    await metrics.open()
+    assert useid.monitoring.metrics is not None
+    world.metrics = useid.monitoring.metrics
     yield world
-    await metrics.close()
     await useid.stop()
 
 
@@ -128,6 +117,8 @@ async def test_a_login_by_phone_is_counted_step_by_step() -> None:
         assert {numbers[under_way % state] for state in ("waiting", "scanned", "approved")} == {0}
         assert numbers['useid_login_transitions_total{flow="qr",to="waiting"}'] == 1
         assert numbers['useid_login_transitions_total{flow="qr",to="approved"}'] == 1
+        assert numbers['useid_login_transitions_total{flow="qr",to="claimed"}'] == 1
+        assert numbers['useid_login_transitions_total{flow="qr",to="expired"}'] == 0
         assert numbers['useid_time_to_approve_seconds_bucket{flow="qr",le="10"}'] == 0
         assert numbers['useid_time_to_approve_seconds_bucket{flow="qr",le="15"}'] == 1
         assert numbers['useid_time_to_approve_seconds_bucket{flow="qr",le="+Inf"}'] == 1
@@ -137,16 +128,6 @@ async def test_a_login_by_phone_is_counted_step_by_step() -> None:
         assert numbers['useid_logins_total{provider="host"}'] == 1
         assert numbers['useid_credentials_total{kind="phone",change="added"}'] == 1
         assert numbers["useid_processes"] == 1
-
-
-async def test_a_login_that_nobody_watches_is_forgotten_when_it_has_run_out() -> None:
-    async with measured() as world:
-        await world.start(world.browser())
-        world.clock.advance(299)
-        await world.start(world.browser())
-        assert (await world.numbers())['useid_logins_under_way{flow="qr",state="waiting"}'] == 2
-        world.clock.advance(1)
-        assert (await world.numbers())['useid_logins_under_way{flow="qr",state="waiting"}'] == 1
 
 
 async def test_rejections_and_endings_are_counted_by_their_reasons() -> None:
@@ -172,38 +153,12 @@ def metrics(events: Events) -> Metrics:
     return Metrics(events, clock=lambda: 0.0, settings=make_settings())
 
 
-async def test_logins_with_an_id_card_are_counted_in_each_way_to_be_claimed(events: Events, metrics: Metrics) -> None:
-    for login, mode in (("a", "standard"), ("b", "same-device"), ("c", "standard")):
-        await events.emit(EIDLoginStarted(0.0, login, mode))
-        await events.emit(EIDScanned(1.0, login))
-    await events.emit(EIDApproved(2.0, "a"))
-    await events.emit(LoginCompleted(3.0, "account", "session", Level.L3, "eid"))
-    under_way = 'useid_logins_under_way{flow="eid",state="%s"}'
-    numbers = parse(await metrics.text())
-    assert (numbers[under_way % "approved"], numbers[under_way % "scanned"]) == (0, 2)
-    await events.emit(LoginCompleted(3.0, "account", "session", Level.L3, "eid"))
-    await events.emit(EIDRejected(3.0, "c", "document"))
-    numbers = parse(await metrics.text())
-    assert (numbers[under_way % "approved"], numbers[under_way % "scanned"]) == (0, 0)
-    assert numbers['useid_login_rejections_total{flow="eid",reason="document"}'] == 1
-
-
-async def test_what_another_process_began_is_counted_and_its_time_is_not_guessed(
-    events: Events, metrics: Metrics
-) -> None:
-    await events.emit(QRScanned(1.0, "elsewhere", "device"))
-    await events.emit(QRApproved(2.0, "elsewhere", "device", "account"))
-    await events.emit(QRApproved(2.0, "unseen", "device", "account"))
-    numbers = parse(await metrics.text())
-    assert numbers['useid_login_transitions_total{flow="qr",to="approved"}'] == 2
-    assert 'useid_time_to_approve_seconds_count{flow="qr"}' not in numbers
-
-
 async def test_what_else_happens_is_counted(events: Events, metrics: Metrics) -> None:
     for event in (
         LoginFailed(0.0, "state_unknown", "https://sso.example"),
         TokenRefreshed(0.0, "session", None, None, None),
         LoginBound(0.0, "session"),
+        EIDRejected(0.0, "session", "document"),
         PasskeyAdded(0.0, "account", "passkey"),
         PasskeyRemoved(0.0, "account", "passkey"),
     ):
@@ -214,17 +169,11 @@ async def test_what_else_happens_is_counted(events: Events, metrics: Metrics) ->
     assert numbers['useid_login_failures_total{provider="https://sso.example",code="state_unknown"}'] == 1
     assert numbers["useid_token_refreshes_total"] == 1
     assert numbers["useid_logins_bound_total"] == 1
+    assert numbers['useid_login_rejections_total{flow="eid",reason="document"}'] == 1
     assert numbers['useid_credentials_total{kind="passkey",change="added"}'] == 1
     assert numbers['useid_credentials_total{kind="passkey",change="removed"}'] == 1
     assert numbers['useid_errors_total{code="wrong_state"}'] == 1
     assert numbers["useid_audit_entries_lost_total"] == 3
-
-
-def test_every_step_of_a_login_by_phone_or_card_is_counted() -> None:
-    import useid_middleware.events as module
-
-    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Event)]
-    assert {kind for kind in kinds if kind.__name__.startswith(("QR", "EID"))} == STEPS.keys()
 
 
 # The store
@@ -239,6 +188,8 @@ def calls(store: Any) -> Iterator[tuple[str, Any]]:
     yield "delete", store.delete("a")
     yield "find", store.find("index")
     yield "spend", store.spend([Bucket("limit:ip:192.0.2.1", 1.0, 1)])
+    yield "occupy", store.occupy("limit:logins", slot=9, lowest=1, highest=20, limit=5, ttl=60)
+    yield "vacate", store.vacate("limit:logins", 9)
     yield "publish", store.publish("a", b"news")
     yield "subscribe", store.subscribe("a", lambda message: None)
 
@@ -400,12 +351,22 @@ def test_a_token_that_is_short_is_refused() -> None:
         MetricsSettings.model_validate({"path": "/metrics", "token": "short"})
 
 
+def test_in_production_there_is_a_token_unless_this_machine_is_allowed_without_one() -> None:
+    live: dict[str, Any] = {"from_env": False, "production": True, "origin": "https://app.example"}
+    with pytest.raises(ConfigurationError, match=r"metrics\.token must be set in production"):
+        Settings(**live, metrics={"path": "/metrics"})
+    Settings(**live, metrics={"path": "/metrics", "token": TOKEN})
+    Settings(**live, metrics={"token": None})
+    allowed = Settings(**live, metrics={"path": "/metrics", "allow_loopback_without_token": True})
+    assert [warning.split()[0] for warning in allowed.warnings()] == ["metrics.token"]
+
+
 def test_errors_are_noted_by_code_alone(metrics: Metrics) -> None:
     metrics.note_error(UseIDError("some_code", "with a message"))
     assert b"message" not in metrics.registry.render([metrics.registry.snapshot()])
 
 
-# Several processes: tests/test_metrics_shared.py
+# Several processes: tests/test_metrics_shared.py, tests/test_metrics_under_way.py
 
 
 async def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

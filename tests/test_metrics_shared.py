@@ -10,16 +10,16 @@ from pathlib import Path
 from tests.qr.conftest import make_settings
 from tests.test_metrics import parse
 from useid_middleware import Events
-from useid_middleware.events import LoginCompleted, QRLoginStarted
+from useid_middleware.events import LoginCompleted
 from useid_middleware.identity import Level
 from useid_middleware.metrics import Metrics
-from useid_middleware.metrics.collection import ERRORS, STORE
+from useid_middleware.metrics.collection import ERRORS, STORE, STREAMS
 from useid_middleware.metrics.series import MAX_SERIES, Family, Kind, Registry
 from useid_middleware.metrics.shared import SIZE, SharedNumbers
 
 LOGGED_IN = LoginCompleted(0.0, "account", "session", Level.L1, "qr")
 LOGINS = 'useid_logins_total{provider="qr"}'
-WAITING = 'useid_logins_under_way{flow="qr",state="waiting"}'
+STREAMS_OPEN = "useid_sse_connections"
 
 
 class Worker:
@@ -48,11 +48,11 @@ async def test_any_worker_answers_for_all(tmp_path: Path) -> None:
         for worker, count in ((one, 1), (two, 2), (three, 3)):
             for number in range(count):
                 await worker.events.emit(LOGGED_IN)
-                await worker.events.emit(QRLoginStarted(0.0, f"{id(worker)}-{number}"))
+                worker.metrics.registry.set(STREAMS, value=number + 1)
                 worker.metrics.registry.observe(STORE, "get", value=0.003)
         for worker in (one, two, three):
             numbers = await worker.numbers()
-            assert (numbers[LOGINS], numbers[WAITING], numbers["useid_processes"]) == (6, 6, 3)
+            assert (numbers[LOGINS], numbers[STREAMS_OPEN], numbers["useid_processes"]) == (6, 6, 3)
             assert numbers['useid_store_seconds_bucket{verb="get",le="0.005"}'] == 6
             assert round(numbers['useid_store_seconds_sum{verb="get"}'], 9) == 0.018
 
@@ -69,12 +69,12 @@ async def test_what_was_counted_before_the_start_is_not_lost(tmp_path: Path) -> 
 async def test_a_worker_that_ended_leaves_what_it_counted_once(tmp_path: Path) -> None:
     async with workers(tmp_path, 2) as (one, two):
         await one.events.emit(LOGGED_IN)
-        await one.events.emit(QRLoginStarted(0.0, "waits"))
+        one.metrics.registry.set(STREAMS, value=7)
         await two.events.emit(LOGGED_IN)
         await one.metrics.close()
         for _ in range(3):
             numbers = await two.numbers()
-            assert (numbers[LOGINS], numbers[WAITING], numbers["useid_processes"]) == (2, 0, 1)
+            assert (numbers[LOGINS], numbers[STREAMS_OPEN], numbers["useid_processes"]) == (2, 0, 1)
         assert len(list(tmp_path.glob("*.numbers"))) == 1
         # The plugin is started again in the same process.
         await one.metrics.open()
@@ -96,9 +96,10 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from useid_middleware import Events, Settings
-from useid_middleware.events import LoginCompleted, QRLoginStarted
+from useid_middleware.events import LoginCompleted
 from useid_middleware.identity import Level
 from useid_middleware.metrics import Metrics
+from useid_middleware.metrics.collection import STREAMS
 
 async def run():
     events = Events()
@@ -106,7 +107,7 @@ async def run():
     await metrics.open()
     for number in range(1000):
         await events.emit(LoginCompleted(0.0, "account", "session", Level.L1, "qr"))
-        await events.emit(QRLoginStarted(0.0, str(number)))
+        metrics.registry.set(STREAMS, value=number + 1)
     print("ready", flush=True)
     await asyncio.Event().wait()
 
@@ -120,12 +121,12 @@ async def test_a_worker_that_is_killed_has_counted_all_the_same(tmp_path: Path) 
         assert child.stdout is not None
         assert await child.stdout.readline() == b"ready\n"
         numbers = await survivor.numbers()
-        assert (numbers[LOGINS], numbers[WAITING], numbers["useid_processes"]) == (1000, 1000, 2)
+        assert (numbers[LOGINS], numbers[STREAMS_OPEN], numbers["useid_processes"]) == (1000, 1000, 2)
         child.kill()
         await child.communicate()
         for _ in range(2):
             numbers = await survivor.numbers()
-            assert (numbers[LOGINS], numbers[WAITING], numbers["useid_processes"]) == (1000, 0, 1)
+            assert (numbers[LOGINS], numbers[STREAMS_OPEN], numbers["useid_processes"]) == (1000, 0, 1)
 
 
 async def test_whoever_is_stopped_while_it_adds_up_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ class Description:
     def _check_body(
         self, key: str, where: str, content: dict[str, Any], headers: dict[str, str], body: bytes, *, empty: bool
     ) -> None:
-        media_type = headers.get("content-type", "").partition(";")[0]
+        media_type = headers.get("content-type", "")
+        if media_type not in content:
+            media_type = media_type.partition(";")[0]
         if not content:
             if body or media_type:
                 raise Undescribed(f"{where}: expected no body")

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from schemathesis import Case
 
 from tests.actors import Browser, Phone
-from tests.openapi.world import HOST, ORIGIN
+from tests.openapi.world import HOST, ORIGIN, TOKEN
 from useid_middleware import UseIDMiddleware
 from useid_middleware._codec import b64url
 
@@ -51,6 +51,8 @@ class Situation:
             if path == known_path or path.startswith(f"{known_path}/"):
                 (variable,) = case.path_parameters
                 case.path_parameters[variable] = known[name]
+        if path == "/metrics":
+            case.headers["authorization"] = f"Bearer {TOKEN}"
         if isinstance(case.body, dict):
             body: dict[str, Any] = case.body
             case.body = body | {name: known[name] for name in body.keys() & known.keys()}

@@ -67,11 +67,31 @@ def test_every_call_is_described_and_nothing_else(whole: UseID) -> None:
         {"oidc": {"providers": {"staff": STAFF | {"callback_path": "/from-staff"}}}, "paths": ALL_MOVED},
         {"oidc": {"providers": {"a": STAFF, "b": STAFF | {"issuer": "https://b.example"}}}, "paths": ALL_MOVED},
         {"paths": dict.fromkeys(ALL_MOVED, ""), "oidc": {"providers": {"staff": STAFF}}},
+        {"metrics": {"path": "/metrics"}},
+        {"metrics": {"path": "/numbers", "token": "t" * 16}, "paths": ALL_MOVED},
     ],
 )
 def test_only_what_is_mounted_is_described_wherever_it_is(values: dict[str, Any]) -> None:
     useid = plugin(**values)
     assert routes_of(Description.of(useid).document) == set(useid.router.routes)
+
+
+def test_metrics_are_described_with_who_is_told_and_in_which_format() -> None:
+    document = Description.of(plugin(metrics={"path": "/numbers", "token": "t" * 16})).document
+    described = document["paths"]["/numbers"]["get"]
+    assert described["security"] == [{"metrics": []}]
+    assert document["components"]["securitySchemes"]["metrics"]["scheme"] == "bearer"
+    content = described["responses"]["200"]["content"]
+    assert content == {"text/plain; version=0.0.4; charset=utf-8": {"schema": {"type": "string"}}}
+    assert described["responses"].keys() == {"200", "404", "421", "503"}
+    assert "t" * 16 not in json.dumps(document)
+
+
+def test_without_a_token_no_scheme_is_asked_for_and_the_description_says_who_is_told() -> None:
+    document = Description.of(plugin(metrics={"path": "/metrics"})).document
+    assert "security" not in document["paths"]["/metrics"]["get"]
+    assert "on this machine" in document["paths"]["/metrics"]["get"]["summary"]
+    assert "metrics" not in document["components"]["securitySchemes"]
 
 
 def test_what_the_host_app_mounts_itself_is_not_described() -> None:

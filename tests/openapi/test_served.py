@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.actors import Browser
 from tests.openapi.checking import Description
-from tests.openapi.world import opened
+from tests.openapi.world import TOKEN, opened
 from tests.qr.conftest import host_app, make_settings
 from useid_middleware import UseID, UseIDMiddleware
 
@@ -62,5 +62,5 @@ async def test_over_https_the_cookies_have_their_names_of_https() -> None:
 async def test_the_description_tells_no_setting_that_nobody_else_sees(country: Path, tmp_path: Path) -> None:
     async with opened(country, tmp_path) as everybody:
         text = json.dumps((await everybody.browser().get("/openapi.json")).json())
-    for secret in ("a secret of tests", str(country), str(tmp_path), "127.0.0.1:9000", "shop.example"):
+    for secret in ("a secret of tests", TOKEN, str(country), str(tmp_path), "127.0.0.1:9000", "shop.example"):
         assert secret not in text

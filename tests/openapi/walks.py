@@ -10,7 +10,7 @@ from tests.actors import Answer, Browser, Phone
 from tests.eid.world import SECRET, code_in, path_of, token_url_in
 from tests.hosts.logins import at_provider, by_card, by_passkey, by_qr, ceremony
 from tests.oidc.world import asked
-from tests.openapi.world import FORM, ISSUER, ORIGIN, SHOP, Everybody
+from tests.openapi.world import FORM, ISSUER, ORIGIN, SHOP, TOKEN, Everybody
 from tests.webauthn.bound import BoundPhone, Desktop
 from tests.webauthn.world import Authenticator
 from useid_middleware.eid.core.sealing import seal_refresh_url
@@ -109,6 +109,11 @@ async def pages(everybody: Everybody) -> None:
         await seen(owner, path, 200)
 
 
+async def metrics(everybody: Everybody) -> None:
+    """What Prometheus reads."""
+    await seen(everybody.browser(), "/metrics", 200, {"authorization": f"Bearer {TOKEN}"})
+
+
 async def without_script(everybody: Everybody) -> None:
     """The login by QR of a browser without JavaScript."""
     desktop, phone = everybody.browser(), await everybody.enrolled_phone()
@@ -201,7 +206,7 @@ async def bound(everybody: Everybody) -> None:
 
 #: At L1; the last one is for a plugin at L2.
 WALKS: Final = (
-    *(by_qr, at_provider, by_card, by_passkey, phones_and_sessions, passkeys, pages, without_script),
+    *(by_qr, at_provider, by_card, by_passkey, phones_and_sessions, passkeys, pages, metrics, without_script),
     *(card_by_phone, card_with_widget, other_service, provider_and_back, provider_calls, logged_out_by_provider),
 )
 BOUND: Final = bound

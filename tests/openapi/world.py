@@ -31,6 +31,8 @@ ORIGIN: Final = f"http://{HOST}"
 ISSUER: Final = "http://127.0.0.1:9000"
 #: Limits are out of the way.
 ENOUGH: Final = 10**9
+#: Of whoever asks for the metrics.
+TOKEN: Final = "a token of tests"
 FORM: Final = "application/x-www-form-urlencoded"
 SHOP: Final = {"origins": ("https://shop.example",), "token_urls": ("https://shop.example/eid/",)}
 SHOP_AT_PROVIDER: Final = Client(
@@ -95,6 +97,7 @@ def everything(pki: Path, folder: Path, *, assurance: str = "L1", post: Post | N
         embed={"tenants": {"shop": SHOP}},
         oidc={"providers": {"op": known, "other": by_reference}},
         webauthn={"enabled": True},
+        metrics={"path": "/metrics", "token": TOKEN},
     )
     return UseID(settings, transport=httpx2.ASGITransport(app=provider)), provider
 

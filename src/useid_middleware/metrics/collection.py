@@ -1,6 +1,5 @@
-"""What is measured: a listener that counts events, and what store, streams and errors tell."""
+"""What is measured: a listener that counts events, and what records of logins, store, streams and errors tell."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -9,11 +8,7 @@ from ..errors import UseIDError
 from ..events import (
     DeviceEnrolled,
     DeviceRevoked,
-    EIDApproved,
-    EIDExpired,
-    EIDLoginStarted,
     EIDRejected,
-    EIDScanned,
     Event,
     Events,
     LoginBound,
@@ -21,22 +16,18 @@ from ..events import (
     LoginFailed,
     PasskeyAdded,
     PasskeyRemoved,
-    QRApproved,
-    QRExpired,
-    QRLoginStarted,
     QRRejected,
-    QRScanned,
     SessionEnded,
     TokenRefreshed,
 )
 from ..settings import Settings
 from ..stores.base import Clock
-from .series import Family, Kind, Registry, in_memory
-from .shared import SharedNumbers
-from .under_way import APPROVED, SCANNED, WAITING, LoginsUnderWay
+from .series import Family, Kind, Registry, SeriesName, Snapshot, in_memory
+from .shared import Others, SharedNumbers
+from .under_way import APPROVED, CLAIMING, EID, EXPIRED, QR, STATES, Login, LoginsUnderWay
 
 UNDER_WAY: Final = Family(
-    "useid_logins_under_way", Kind.GAUGE, "Logins that wait for somebody, by what they wait in.", ("flow", "state")
+    "useid_logins_under_way", Kind.GAUGE, "Logins that are not over, by what they are in.", ("flow", "state")
 )
 TRANSITIONS: Final = Family(
     "useid_login_transitions_total", Kind.COUNTER, "Steps of logins by QR code and ID card.", ("flow", "to")
@@ -44,7 +35,7 @@ TRANSITIONS: Final = Family(
 TIME_TO_APPROVE: Final = Family(
     "useid_time_to_approve_seconds",
     Kind.HISTOGRAM,
-    "From the start of a login to its approval, where one process saw both.",
+    "From the start of a login to its approval.",
     ("flow",),
     (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300),
 )
@@ -89,29 +80,12 @@ FAMILIES: Final = (
     *(ERRORS, LIMITS, STREAMS, STORE, STORE_FAILURES, AUDIT_LOST, PROCESSES),
 )
 
-QR: Final = "qr"
-EID: Final = "eid"
-#: By event: which flow takes which step.
-STEPS: Final[Mapping[type[Event], tuple[str, str]]] = {
-    QRLoginStarted: (QR, WAITING),
-    QRScanned: (QR, SCANNED),
-    QRApproved: (QR, APPROVED),
-    QRRejected: (QR, "rejected"),
-    QRExpired: (QR, "expired"),
-    EIDLoginStarted: (EID, WAITING),
-    EIDScanned: (EID, SCANNED),
-    EIDApproved: (EID, APPROVED),
-    EIDRejected: (EID, "rejected"),
-    EIDExpired: (EID, "expired"),
-}
 _CREDENTIALS: Final[Mapping[type[Event], tuple[str, str]]] = {
     DeviceEnrolled: ("phone", "added"),
     DeviceRevoked: ("phone", "removed"),
     PasskeyAdded: ("passkey", "added"),
     PasskeyRemoved: ("passkey", "removed"),
 }
-#: Seconds between two looks for logins that ran out while nobody watched them.
-_FORGET_EVERY: Final = 10.0
 
 
 class Metrics:
@@ -122,12 +96,12 @@ class Metrics:
         self._clock = clock
         self._directory = directory
         self._shared: SharedNumbers | None = None
-        self._timer: asyncio.TimerHandle | None = None
         qr, eid = settings.qr, settings.eid
-        self._under_way = {
-            QR: LoginsUnderWay({WAITING: qr.lifetime, SCANNED: qr.lifetime, APPROVED: qr.claim_lifetime}),
-            EID: LoginsUnderWay({WAITING: eid.lifetime, SCANNED: eid.client_lifetime, APPROVED: eid.claim_lifetime}),
+        lifetimes = {
+            QR: max(qr.lifetime, qr.claim_lifetime),
+            EID: max(eid.lifetime, eid.client_lifetime, eid.claim_lifetime),
         }
+        self._under_way = LoginsUnderWay(lifetimes, now=clock())
         self.registry.set(PROCESSES, value=1)
         self._subscribe(events)
 
@@ -135,32 +109,44 @@ class Metrics:
         """Share the numbers from now on, if that is wanted. Idempotent."""
         if self._directory is not None and self._shared is None:
             self._shared = SharedNumbers(self._directory)
+            # First of all, since they need their room.
+            self._under_way.move(self._shared.allocate)
             self.registry.move(self._shared.allocate)
-        self._forget()
+            async with self._shared.others() as others:
+                self._under_way.agree(self._take_over(others))
 
     async def close(self) -> None:
         """Leave the numbers to the others. Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._shared is not None:
             shared, self._shared = self._shared, None
+            self._under_way.clear(now=self._clock())
             self.registry.move(in_memory, is_empty=True)
             self.registry.set(PROCESSES, value=1)
             shared.close()
 
     async def text(self) -> bytes:
         """What Prometheus reads."""
-        self._tell_under_way(*self._under_way)
         if self._shared is None:
-            return self.registry.render([self.registry.snapshot()])
+            return self._render([])
         async with self._shared.others() as others:
-            left = [self.registry.counted(snapshot) for snapshot in others.dead]
-            if others.is_taken_over:
-                for snapshot in left:
-                    self.registry.absorb(snapshot)
-                left = []
-        return self.registry.render([self.registry.snapshot(), *others.living, *left])
+            snapshots = self._take_over(others)
+        return self._render(snapshots)
+
+    def note_login(self, flow: str, before: Login | None, after: Login, *, now: float) -> None:
+        """A login, ``qr`` or ``eid``, begins (``before`` is ``None``) or changes, by what this process does."""
+        if before is not None and before.state == after.state and before.deadline == after.deadline:
+            return
+        self._under_way.note(flow, before, after, now=now)
+        state = after.state
+        # Of those that ran out, the slots tell.
+        if state in (EXPIRED, CLAIMING):
+            return
+        # To ask for the eID server's result and to get none yet is no step: it is done again and again.
+        if before is not None and (before.state == state or (before.state == CLAIMING and state in STATES[flow])):
+            return
+        self.registry.add(TRANSITIONS, flow, state)
+        if state == APPROVED:
+            self.registry.observe(TIME_TO_APPROVE, flow, value=max(0.0, now - after.created_at))
 
     def note_error(self, error: UseIDError) -> None:
         """A request is answered with this error."""
@@ -172,8 +158,6 @@ class Metrics:
 
     def _subscribe(self, events: Events) -> None:
         registry = self.registry
-        for kind, (flow, step) in STEPS.items():
-            self._listen_to_step(events, kind, flow, step)
         for kind, labels in _CREDENTIALS.items():
             self._listen_to_credential(events, kind, labels)
 
@@ -192,11 +176,6 @@ class Metrics:
         @events.on(LoginCompleted)
         def completed(event: LoginCompleted) -> None:
             registry.add(LOGINS, event.provider)
-            if event.provider in self._under_way:
-                # On one device alone a login by ID card is claimed without a word of approval.
-                claimed = (APPROVED, SCANNED) if event.provider == EID else (APPROVED,)
-                self._under_way[event.provider].end_one(*claimed)
-                self._tell_under_way(event.provider)
 
         @events.on(LoginFailed)
         def failed(event: LoginFailed) -> None:
@@ -210,30 +189,26 @@ class Metrics:
         def refreshed(event: TokenRefreshed) -> None:
             registry.add(REFRESHES)
 
-    def _listen_to_step(self, events: Events, kind: type[Event], flow: str, step: str) -> None:
-        @events.on(kind)
-        def move(event: Event) -> None:
-            login_id: str = event.session_id  # type: ignore[attr-defined]  # all steps have it, Event has not
-            at: float = event.at  # type: ignore[attr-defined]
-            took = self._under_way[flow].move(login_id, step, now=at)
-            self.registry.add(TRANSITIONS, flow, step)
-            if step == APPROVED and took is not None:
-                self.registry.observe(TIME_TO_APPROVE, flow, value=took)
-            self._tell_under_way(flow)
-
     def _listen_to_credential(self, events: Events, kind: type[Event], labels: tuple[str, str]) -> None:
         @events.on(kind)
         def count(event: Event) -> None:
             self.registry.add(CREDENTIALS, *labels)
 
-    def _tell_under_way(self, *flows: str) -> None:
-        for flow in flows:
-            self._under_way[flow].forget(self._clock())
-            for state, count in self._under_way[flow].counts().items():
-                self.registry.set(UNDER_WAY, flow, state, value=count)
+    def _take_over(self, others: Others) -> list[Snapshot]:
+        """What the others have, after what is left of the dead has become our own, if it may."""
+        if not others.is_taken_over:
+            return [*others.living, *map(self._left, others.dead)]
+        for snapshot in others.dead:
+            self.registry.absorb(snapshot)
+            self._under_way.absorb(snapshot, now=self._clock())
+        return [*others.living]
 
-    def _forget(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._tell_under_way(*self._under_way)
-        self._timer = asyncio.get_running_loop().call_later(_FORGET_EVERY, self._forget)
+    def _left(self, snapshot: Snapshot) -> Snapshot:
+        return {**self.registry.counted(snapshot), **self._under_way.parts(snapshot)}
+
+    def _render(self, others: list[Snapshot]) -> bytes:
+        all_parts = [self._under_way.snapshot(), *others]
+        under_way, expired = self._under_way.tell(all_parts, now=self._clock())
+        told: dict[SeriesName, list[float]] = {(UNDER_WAY.name, *place): [count] for place, count in under_way.items()}
+        told |= {(TRANSITIONS.name, flow, EXPIRED): [count] for flow, count in expired.items()}
+        return self.registry.render([self.registry.snapshot(), *others, told])

@@ -61,8 +61,20 @@ class MeasuredStore:
         """See :meth:`~..stores.base.Store.spend`. A request that has to wait has hit a limit."""
         wait = await self._measure("spend", self._store.spend(buckets))
         if wait > 0:
-            self._registry.add(LIMITS, "+".join(dict.fromkeys(_kind(bucket) for bucket in buckets)))
+            self._registry.add(LIMITS, "+".join(dict.fromkeys(_kind(bucket.key) for bucket in buckets)))
         return wait
+
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        """See :meth:`~..stores.base.Store.occupy`. What is full is a limit, too."""
+        occupy = self._store.occupy(key, slot=slot, lowest=lowest, highest=highest, limit=limit, ttl=ttl)
+        first = await self._measure("occupy", occupy)
+        if first is not None:
+            self._registry.add(LIMITS, _kind(key))
+        return first
+
+    async def vacate(self, key: str, slot: int) -> None:
+        """See :meth:`~..stores.base.Store.vacate`."""
+        await self._measure("vacate", self._store.vacate(key, slot))
 
     async def publish(self, channel: str, message: bytes) -> None:
         """See :meth:`~..stores.base.Store.publish`."""
@@ -102,7 +114,7 @@ class MeasuredStreams(EventStreams):
         self._registry.set(STREAMS, value=len(self))
 
 
-def _kind(bucket: Bucket) -> str:
-    """Which limit a bucket is: ``limit:ip:192.0.2.1`` is of ``ip``."""
-    first, _, rest = bucket.key.partition(":")
+def _kind(key: str) -> str:
+    """Which limit is at a key: ``limit:ip:192.0.2.1`` is of ``ip``."""
+    first, _, rest = key.partition(":")
     return rest.partition(":")[0] if first == "limit" else OTHER

@@ -2,7 +2,7 @@
 
 Counting costs what it costs without; whoever is asked reads all files and adds up. A process holds the lock of its file
 while it lives, ``kill -9`` included, so the others see who is gone: what the dead have counted is taken over and their
-files go; what they had at the moment (waiting logins, open streams) is no more.
+files go; what they had at the moment (open streams) is no more.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import AsyncIterator, Iterator
+from array import array
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -114,7 +115,7 @@ def _read(path: Path) -> tuple[bytes, bool]:
         return file.read(), lives
 
 
-def _parse(content: bytes) -> Iterator[tuple[SeriesName, list[float]]]:
+def _parse(content: bytes) -> Iterator[tuple[SeriesName, Sequence[float]]]:
     """The series in a file; nothing of one that another version has written."""
     if content[: len(_MAGIC)] != _MAGIC:
         return
@@ -125,10 +126,9 @@ def _parse(content: bytes) -> Iterator[tuple[SeriesName, list[float]]]:
         position = start + _padded(length) + 8 * size
         if not length or position > len(content):
             return
-        yield (
-            tuple(json.loads(content[start : start + length])),
-            list(memoryview(content)[position - 8 * size : position].cast("d")),
-        )
+        numbers = array("d")
+        numbers.frombytes(content[position - 8 * size : position])
+        yield tuple(json.loads(content[start : start + length])), numbers
 
 
 def _padded(length: int) -> int:

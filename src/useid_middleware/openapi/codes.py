@@ -19,6 +19,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "unknown_host": 421,
     "rate_limited": 429,
     "store_unavailable": 503,
+    "record_unreadable": 503,
     # who asks
     "browser_cookie_missing": 401,
     "login_required": 401,

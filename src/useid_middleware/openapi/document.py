@@ -31,12 +31,13 @@ _COOKIES: Final = {
 }
 _TEXT: Final[Mapping[str, str]] = {"type": "string"}
 _VARIABLE: Final = re.compile(r"{(\w+)}").findall
-#: What every call may answer: limits hold everywhere, nothing is done without a store, and without an origin we are at
-#: loopback hosts alone.
-_ALWAYS: Final = "unknown_host rate_limited store_unavailable"
+#: What every call may answer: limits hold everywhere, nothing is done without a store and what it keeps, and without an
+#: origin we are at loopback hosts alone.
+_ALWAYS: Final = "unknown_host rate_limited store_unavailable record_unreadable"
 _BODY: Final = "malformed_request body_too_large unsupported_media_type"
 #: The codes that have headers of their own.
-_RETRY: Final = (429, 503)
+_UNAVAILABLE: Final = 503
+_RETRY: Final = (429, _UNAVAILABLE)
 _REDIRECTS: Final = (303,)
 
 
@@ -74,7 +75,11 @@ def describe(
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(components.items())),
-            "securitySchemes": _security_schemes(secure=secure, bearer=settings.sessions.bearer),
+            "securitySchemes": _security_schemes(
+                secure=secure,
+                bearer=settings.sessions.bearer,
+                metrics=any(call.operation.by is By.METRICS for call in calls),
+            ),
         },
     }
 
@@ -91,11 +96,16 @@ def mounted(router: Router, settings: Settings, groups: Sequence[Group]) -> Iter
 
 
 def default_path(path: str, settings: Settings) -> str:
-    """The path that a route would have if ``paths`` and the providers' callbacks were as they are by default."""
+    """The path that a route would have if ``paths`` and the providers' callbacks were as they are by default.
+
+    Metrics have none by default; theirs is that of their page.
+    """
     callback = settings.paths.callback
     for name, provider in settings.oidc.providers.items():
         if path == provider.callback_path or (callback and path in (callback, f"{callback}/{name}")):
             return "/callback"
+    if path == settings.metrics.path:
+        return "/metrics"
     for name, field in PathSettings.model_fields.items():
         configured = getattr(settings.paths, name)
         if configured and (path == configured or path in (f"{configured}/done", f"{configured}/renew")):
@@ -113,7 +123,7 @@ def error_codes(call: Mounted) -> str:
         "malformed_request" if operation.query else "",
         "cross_site_request" if call.method != "GET" and not call.is_open else "",
         "login_required" if operation.by is By.SESSION else "",
-        "browser_cookie_missing" if operation.by.value and operation.by is not By.SESSION else "",
+        "browser_cookie_missing" if operation.by in (By.BROWSER, By.BROWSER_OR_FRAME) else "",
     )
     told = {*operation.never.split(), *(code for code in operation.pages.split() if code == "browser_cookie_missing")}
     return " ".join([operation.errors, *(code for codes in derived for code in codes.split() if code not in told)])
@@ -192,7 +202,8 @@ def body_schema(kind: type, members: Mapping[str, Mapping[str, Any]]) -> Schema:
 def _answer(status: int, answer: Answer, schemas: Mapping[type, Schema]) -> dict[str, Any]:
     described: dict[str, Any] = {"description": _DESCRIPTIONS.get(status, "Done.")}
     if isinstance(answer, Media):
-        described["content"] = {answer.content_type: {"schema": _TEXT} if answer is PAGE else {}}
+        is_text = answer.content_type.startswith(("text/html", "text/plain"))
+        described["content"] = {answer.content_type: {"schema": _TEXT} if is_text else {}}
     elif answer is not None:
         described["content"] = {"application/json": {"schema": schemas[answer]}}
     if status in _REDIRECTS:
@@ -214,7 +225,8 @@ def _errors(call: Mounted, schemas: Mapping[type, Schema]) -> dict[int, dict[str
             content["application/json"] = {
                 "schema": {**schemas[Error], "properties": {"code": _one_of(as_json[status])}}
             }
-        if status in as_pages:
+        # What is away is told to everybody in their way, whatever the call.
+        if status in as_pages or status == _UNAVAILABLE:
             content[PAGE.content_type] = {"schema": _TEXT}
         found[status] = {"description": ", ".join(f"`{code}`" for code in codes), "content": content}
         if status in _RETRY and status not in as_pages:
@@ -231,11 +243,13 @@ def _one_of(codes: Sequence[str]) -> Schema:
     return {"anyOf": [*([{"enum": exact}] if exact else []), *patterns]}
 
 
-def _security_schemes(*, secure: bool, bearer: bool) -> dict[str, Any]:
+def _security_schemes(*, secure: bool, bearer: bool, metrics: bool) -> dict[str, Any]:
     schemes: dict[str, Any] = {
         name: {"type": "apiKey", "in": "cookie", "name": cookie.name(secure=secure), "description": text}
         for name, (cookie, text) in _COOKIES.items()
     }
     if bearer:
         schemes["bearer"] = {"type": "http", "scheme": "bearer", "description": "The token of a login session."}
+    if metrics:
+        schemes["metrics"] = {"type": "http", "scheme": "bearer", "description": "The token of whoever watches."}
     return schemes

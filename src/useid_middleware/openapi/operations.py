@@ -79,7 +79,7 @@ FORM: Final = Media("application/x-www-form-urlencoded")
 
 
 class By(Enum):
-    """Whose call it is: which of our cookies it needs."""
+    """Whose call it is: which of our cookies, or of the description's other schemes, it needs."""
 
     ANYONE = ()
     #: The browser that began.
@@ -87,6 +87,8 @@ class By(Enum):
     #: The same, also in a frame of another site's page.
     BROWSER_OR_FRAME = ("browser", "frame")
     SESSION = ("session",)
+    #: Whoever has the token of the metrics.
+    METRICS = ("metrics",)
 
 
 #: An answer's body: JSON of a type, something else, or none.

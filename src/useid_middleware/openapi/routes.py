@@ -75,3 +75,8 @@ def groups_of(router: Router, settings: Settings) -> "Iterator[Group]":
         from .oidc import GROUP as OIDC
 
         yield OIDC
+    if settings.metrics.path:
+        from .metrics import GROUP as METRICS
+        from .metrics import GROUP_FOR_THIS_MACHINE as METRICS_FOR_THIS_MACHINE
+
+        yield METRICS_FOR_THIS_MACHINE if settings.metrics.token is None else METRICS
