@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import useid_middleware
-from tests.qr.conftest import World, make_settings, open_world
+from tests.qr.conftest import Clock, World, make_settings, open_world
 from tests.test_docs import code, rows
 from useid_middleware import (
+    AttemptRefused,
     Event,
     Events,
     Identity,
@@ -23,9 +24,21 @@ from useid_middleware import (
     events,
 )
 from useid_middleware.audit import Audit, audit_of
-from useid_middleware.audit.chain import CONTINUED, LOST, REPAIRED, STARTED, Entry, Fault, Head, read_entry, verify
+from useid_middleware.audit.chain import (
+    CONTINUED,
+    LEFT_OUT,
+    LOST,
+    REPAIRED,
+    STARTED,
+    Entry,
+    Fault,
+    Head,
+    read_entry,
+    verify,
+)
+from useid_middleware.audit.entries import AUDITED, NAMES, NOT_AUDITED
 from useid_middleware.audit.file import AuditFile, NewEntry, read_lines
-from useid_middleware.audit.recording import AUDITED, NAMES, NOT_AUDITED, REFUSAL
+from useid_middleware.audit.recording import ATTEMPTS, REFUSAL
 from useid_middleware.errors import ConfigurationError, RefusedError
 from useid_middleware.settings.monitoring import AuditSettings
 
@@ -97,7 +110,7 @@ def test_the_page_lists_what_is_in_the_log() -> None:
         name: tuple(NAMES.get(field, field.rpartition(".")[2]) for field in fields) + NULLABLE.get(name, ())
         for name, fields in events.items()
     }
-    assert listed.keys() - events.keys() == {STARTED, CONTINUED, REPAIRED, LOST, *Fault}
+    assert listed.keys() - events.keys() == {STARTED, CONTINUED, REPAIRED, LOST, LEFT_OUT, *Fault}
     assert {entry for entry in NOT_AUDITED if entry.__name__ in listed} == set()
 
 
@@ -235,6 +248,166 @@ async def test_nothing_is_written_behind_an_entry_that_was_altered(tmp_path: Pat
         await heard.emit(SUCCEEDED)
     await audit.close()
     assert log.read_bytes() == altered
+
+
+async def test_that_the_log_was_cut_off_is_said_once_at_level_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard, log = Events(), tmp_path / "audit.log"
+    audit = Audit(heard, log_at(log), refuses=True)
+    await heard.emit(COMPLETED)
+    with log.open("r+b") as file:
+        file.truncate(100)
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="cannot be recorded"):
+            await heard.emit(SUCCEEDED)
+    await audit.close()
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    finding = "entry 2, which was there, is not any more; nothing is written behind that"
+    assert said == [f"the audit log is not as it was written: {finding}"]
+    assert log.stat().st_size == 100
+
+
+# Attempts that were refused
+
+
+def attempt(at: float, code: str = "signature_invalid") -> AttemptRefused:
+    return AttemptRefused(at, "qr", code, "s")
+
+
+def attempts(path: Path) -> list[tuple[str, object]]:
+    return [
+        (str(entry.data["code"]), entry.data.get("count", 1)) for entry in entries(path) if entry.event != "log_started"
+    ]
+
+
+async def test_of_many_refused_attempts_the_log_has_some_and_says_how_many_more_there_were(tmp_path: Path) -> None:
+    heard, log, clock = Events(), tmp_path / "audit.log", Clock()
+    audit = Audit(heard, log_at(log), refuses=True, clock=clock)
+    for _ in range(1000):
+        await heard.emit(attempt(clock.now))
+    # What is rare is not drowned by what is not.
+    await heard.emit(attempt(clock.now, "code_wrong"))
+    assert attempts(log) == [("signature_invalid", 1)] * ATTEMPTS + [("code_wrong", 1)]
+    clock.advance(59.9)
+    await audit.tend()
+    assert len(attempts(log)) == ATTEMPTS + 1
+    clock.advance(0.1)
+    await audit.tend()
+    await audit.tend()
+    assert attempts(log)[ATTEMPTS + 1 :] == [("signature_invalid", 1000 - ATTEMPTS)]
+    assert entries(log)[-1].event == LEFT_OUT
+    await heard.emit(attempt(clock.now))
+    await audit.close()
+    assert attempts(log)[ATTEMPTS + 2 :] == [("signature_invalid", 1)]
+
+
+async def test_the_next_minute_begins_with_the_attempt_that_comes_after_the_last_one(tmp_path: Path) -> None:
+    heard, log = Events(), tmp_path / "audit.log"
+    audit = Audit(heard, log_at(log), refuses=True)
+    for at in (100.0, 160.0, 30.0):  # The last after a clock was set back.
+        for _ in range(ATTEMPTS + 2):
+            await heard.emit(attempt(at))
+    await audit.close()
+    assert attempts(log) == ([("signature_invalid", 1)] * ATTEMPTS + [("signature_invalid", 2)]) * 3
+
+
+async def test_attempts_at_a_ceremony_are_counted_together_whatever_is_wrong_with_them(tmp_path: Path) -> None:
+    heard, log = Events(), tmp_path / "audit.log"
+    audit = Audit(heard, log_at(log), refuses=True)
+    for number in range(100):
+        await heard.emit(attempt(0.0, f"webauthn_cbor_{number}"))
+    await audit.close()
+    found = attempts(log)
+    assert len(found) == ATTEMPTS + 1
+    assert found[-1] == ("webauthn_*", 100 - ATTEMPTS)
+
+
+async def test_attempts_that_come_at_once_are_all_counted(tmp_path: Path) -> None:
+    heard, log = Events(), tmp_path / "audit.log"
+    audit = Audit(heard, log_at(log), refuses=True)
+    for at in (0.0, 60.0):
+        await asyncio.gather(*(heard.emit(attempt(at, code)) for code in ("a", "b", "c") for _ in range(50)))
+    await audit.close()
+    assert sum(int(str(count)) for _, count in attempts(log)) == 300
+    assert len(attempts(log)) == 2 * 3 * (ATTEMPTS + 1)
+
+
+async def test_what_was_left_out_and_could_not_be_written_is_a_loss_like_any_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard, log = Events(), tmp_path / "audit.log"
+    file = log_at(log)
+    audit = Audit(heard, file, refuses=True)
+    for _ in range(ATTEMPTS + 1):
+        await heard.emit(attempt(0.0))
+    file.is_full = True
+    await heard.emit(attempt(60.0))
+    assert [message.split(" (")[0] for message in caplog.messages] == [
+        f"the audit log lost an entry {name}" for name in (LEFT_OUT, "AttemptRefused")
+    ]
+    file.is_full = False
+    await audit.close()
+
+
+# Heads, to be kept elsewhere
+
+
+def heads(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.head for record in caplog.records if hasattr(record, "head")]
+
+
+async def test_the_head_is_told_at_the_start_at_the_end_and_every_hour(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "useid_middleware")
+    heard, log, clock = Events(), tmp_path / "audit.log", Clock()
+    audit = Audit(heard, log_at(log), refuses=True, clock=clock)
+    await audit.open()
+    [begun] = entries(log)
+    assert heads(caplog) == [f"1:{begun.hash}"]
+    await heard.emit(COMPLETED)
+    for _ in range(61):
+        await audit.tend()
+        clock.advance(60)
+    assert heads(caplog)[1:] == [str(entries(log)[-1].head)]
+    await heard.emit(COMPLETED)
+    await audit.close()
+    await audit.close()
+    assert [head.partition(":")[0] for head in heads(caplog)] == ["1", "2", "3"]
+    last = Head.parse(heads(caplog)[-1])
+    assert verify([line for _, _, line in read_lines(log)], key=None, expected_head=last).head == last
+    assert caplog.messages[-1] == f"the audit log has the head {last}"
+
+
+async def test_that_an_idle_log_was_cut_off_is_noticed_within_the_hour(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, clock = tmp_path / "audit.log", Clock()
+    audit = Audit(Events(), log_at(log), refuses=True, clock=clock)
+    await audit.open()
+    log.write_bytes(b"")
+    clock.advance(3600)
+    await audit.tend()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    await audit.close()
+    assert log.read_bytes() == b""
+    assert len(caplog.records) == 1
+
+
+async def test_a_log_that_cannot_be_read_at_the_hour_is_said_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, clock = tmp_path / "log", Clock()
+    folder.mkdir()
+    audit = Audit(Events(), log_at(folder / "audit.log"), refuses=True, clock=clock)
+    await audit.open()
+    (folder / "audit.log").unlink()
+    folder.rmdir()
+    clock.advance(3600)
+    await audit.tend()
+    assert caplog.messages == ["the audit log cannot be written: No such file or directory"]
+    await audit.close()
 
 
 def settings(tmp_path: Path, **values: Any) -> AuditSettings:

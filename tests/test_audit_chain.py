@@ -56,6 +56,11 @@ def rehashed(line: bytes, **changes: object) -> bytes:
     return json.dumps(members, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
+def with_member(line: bytes, name: str, value: str) -> bytes:
+    """An entry with another value, spelled as ours are."""
+    return json.dumps(json.loads(line) | {name: value}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
 def test_an_entry_is_one_line_of_canonical_json_with_the_hash_of_the_rest() -> None:
     line, head = append(
         GENESIS, event="Tried", data={"b": 1, "a": ["ü", "x"], "c": None}, at=1_800_000_000.1236, key=None
@@ -72,7 +77,11 @@ def test_a_log_as_it_was_written_is_verified(key: bytes | None) -> None:
     lines = log(key=key)
     assert verify(lines, key=key) == Verified(1, 6, 0, head_of(lines))
     assert verify(lines, key=key, expected_head=head_of(lines[:4])) == Verified(1, 6, 0, head_of(lines))
-    assert verify([], key=key) == Verified(0, 0, 0, GENESIS)
+
+
+def test_a_log_without_any_entry_was_emptied_since_it_is_begun_with_one() -> None:
+    assert broken([]) == (1, Fault.TRUNCATED)
+    assert broken([], expected_head=head_of(log())) == (1, Fault.TRUNCATED)
 
 
 def test_a_log_that_goes_on_in_another_file_is_one_log_and_either_part_is_verified() -> None:
@@ -94,6 +103,34 @@ DEEDS: dict[str, tuple[Deed, int, Fault]] = {
         3,
         Fault.ALTERED,
     ),
+    # Behind this one a crash would not be told from a deed, were a hash whatever a string can be.
+    "a hash is changed to what no text has": (
+        lambda log: [*log[:2], with_member(log[2], "hash", "\ud800"), *log[3:]],
+        3,
+        Fault.ALTERED,
+    ),
+    "a hash is emptied": (lambda log: [*log[:2], with_member(log[2], "hash", ""), *log[3:]], 3, Fault.ALTERED),
+    "a hash is in capitals": (
+        lambda log: [*log[:2], with_member(log[2], "hash", json.loads(log[2])["hash"].upper()), *log[3:]],
+        3,
+        Fault.ALTERED,
+    ),
+    "the hash of the one before is changed to what no text has": (
+        lambda log: [*log[:2], with_member(log[2], "previous", "\ud800"), *log[3:]],
+        3,
+        Fault.ALTERED,
+    ),
+    "the hash of the one before is made up and hashed": (
+        lambda log: [*log[:2], rehashed(log[2], previous="\udfff"), *log[3:]],
+        3,
+        Fault.ALTERED,
+    ),
+    "a value is nested deeper than JSON is read": (
+        lambda log: [*log[:2], log[2].replace(b'"a2"', b"[" * 100_000 + b"]" * 100_000), *log[3:]],
+        3,
+        Fault.MALFORMED,
+    ),
+    "a value is no number": (lambda log: [*log[:2], log[2].replace(b'"a2"', b"NaN"), *log[3:]], 3, Fault.MALFORMED),
     "a value is changed and hashed": (
         lambda log: [*log[:2], rehashed(log[2], data={"account_id": "a7"}), *log[3:]],
         4,
@@ -183,7 +220,6 @@ def test_entries_missing_at_the_end_are_noticed_with_a_head_that_was_kept() -> N
     lines = log()
     assert verify(lines[:4], key=None).entries == 4
     assert broken(lines[:4], expected_head=head_of(lines)) == (5, Fault.TRUNCATED)
-    assert broken([], expected_head=head_of(lines)) == (1, Fault.TRUNCATED)
 
 
 def repaired(torn: list[bytes], *, told: list[bytes] | None = None) -> list[bytes]:

@@ -1,12 +1,13 @@
 """The audit log's file: several processes, crashes, full disks, full files, and what the command line says of it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from useid_middleware.audit.chain import ChainBroken, Entry, Head, Verified, read_entry, verify
+from useid_middleware.audit.chain import ChainBroken, Entry, Fault, Head, Verified, read_entry, verify
 from useid_middleware.audit.file import AuditFile, NewEntry, read_lines, rotated
 from useid_middleware.cli import main
 
@@ -183,6 +184,80 @@ def test_a_file_whose_end_holds_no_entry_is_not_gone_on_with(tmp_path: Path) -> 
     assert log.stat().st_size == size
 
 
+@pytest.mark.parametrize("made_up", ["\ud800", "", "A" * 64, "0" * 63])
+def test_nothing_is_written_behind_a_whole_line_whose_hash_is_none(tmp_path: Path, made_up: str) -> None:
+    log = tmp_path / "audit.log"
+    writer = open_log(log)
+    writer.append([new_entry()])
+    writer.close()
+    *whole, last = log.read_bytes().splitlines(keepends=True)
+    altered = json.dumps(json.loads(last) | {"hash": made_up}, sort_keys=True, separators=(",", ":"))
+    log.write_bytes(content := b"".join(whole) + altered.encode() + b"\n")
+    with pytest.raises(ChainBroken) as caught:
+        writer.append([new_entry()])
+    writer.close()
+    assert caught.value.fault is Fault.ALTERED
+    assert log.read_bytes() == content
+    with pytest.raises(ChainBroken, match="altered"):
+        verified(log)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_file_that_is_cut_off_under_its_writers_is_not_gone_on_with(tmp_path: Path, kept: int) -> None:
+    log = tmp_path / "audit.log"
+    writer, other = open_log(log), open_log(log)
+    for _ in range(2):
+        writer.append([new_entry()])
+        other.append([new_entry()])
+    log_as_cut = b"".join(log.read_bytes().splitlines(keepends=True)[:kept])
+    with log.open("r+b") as file:
+        file.truncate(len(log_as_cut))
+    for _ in range(2):
+        for each in (writer, other):
+            with pytest.raises(ChainBroken, match="which was there, is not any more") as caught:
+                each.append([new_entry()])
+            assert caught.value.fault is Fault.TRUNCATED
+            with pytest.raises(ChainBroken):
+                each.head(1_800_000_000.0)
+    assert log.read_bytes() == log_as_cut
+    # Who saw nothing of it cannot know: that is what a head that was kept is for.
+    if kept:
+        newcomer = open_log(log)
+        assert newcomer.append([new_entry()]).seq == kept + 1
+        newcomer.close()
+    writer.close()
+    other.close()
+
+
+def test_entries_that_are_forged_in_the_place_of_others_are_not_gone_on_with(tmp_path: Path) -> None:
+    log, other = tmp_path / "audit.log", tmp_path / "other.log"
+    writer, forger = open_log(log), open_log(other)
+    for name in ("kept", "lost", "lost"):
+        writer.append([new_entry(account_id=name)])
+    for name in ("kept", "forged", "forged", "forged"):
+        forger.append([new_entry(account_id=name)])
+    forger.close()
+    with log.open("r+b") as file:
+        file.truncate(0)
+        file.write(other.read_bytes())
+    assert verified(log).entries == 5
+    with pytest.raises(ChainBroken) as caught:
+        writer.append([new_entry()])
+    writer.close()
+    assert caught.value.fault is Fault.ALTERED
+
+
+def test_a_log_is_begun_when_its_head_is_asked_for(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    writer, other = open_log(log), open_log(log)
+    head = writer.head(1_800_000_000.0)
+    assert (head.seq, other.head(1_800_000_001.0)) == (1, head)
+    writer.close()
+    other.close()
+    assert [entry.event for entry in entries(log)] == ["log_started"]
+    assert verified(log).head == head
+
+
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
@@ -258,15 +333,37 @@ def test_a_full_file_never_takes_the_place_of_an_older_one(tmp_path: Path) -> No
     assert (tmp_path / "audit.log.2").read_text() == "kept"
 
 
-def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+def test_a_log_that_was_moved_away_is_begun_anew_and_whoever_wrote_it_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     log = tmp_path / "audit.log"
     writer = open_log(log)
-    writer.append([new_entry()])
+    head = writer.append([new_entry()])
+    assert caplog.messages == []
     log.rename(tmp_path / "kept-elsewhere")
     writer.append([new_entry()])
+    writer.append([new_entry()])
     writer.close()
-    assert verified(log).entries == 2
+    assert caplog.messages == [f"the audit log ends with entry 0, and ended with {head} before"]
+    assert caplog.records[0].levelname == "ERROR"
+    assert verified(log).entries == 3
     assert verified(tmp_path / "kept-elsewhere").entries == 2
+
+
+def test_a_writer_says_that_the_newest_files_are_gone_and_goes_on_behind_what_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "audit.log"
+    writer = open_log(log, max_size=700)
+    *_, head = (writer.append([new_entry()]) for _ in range(6))
+    assert caplog.messages == []
+    *older, newest = rotated(log)
+    newest.unlink()
+    log.unlink()
+    writer.append([new_entry()])
+    writer.close()
+    assert caplog.messages == [f"the audit log ends with entry {older[-1].suffix[1:]}, and ended with {head} before"]
+    assert verified(log).entries < head.seq
 
 
 def test_the_log_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -327,6 +424,48 @@ def test_verify_notices_with_a_kept_head_that_the_end_is_missing(log: Path, caps
     assert run("verify", log) == 0
     assert run("verify", log, "--expect-head", str(head)) == 1
     assert "truncated: the log ends with entry 9, before the expected head, entry 10" in capsys.readouterr().err
+
+
+def test_verify_does_not_take_an_emptied_log_for_a_whole_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.log"
+    log.write_bytes(b"")
+    for command in ("verify", "head"):
+        assert run(command, log) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert "truncated: there is no entry, not even the one that begins a log" in told.err
+
+
+def test_a_tampered_line_is_told_of_in_one_line_and_not_by_a_traceback(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *whole, last = log.read_bytes().splitlines(keepends=True)
+    altered = json.dumps(json.loads(last) | {"hash": "\ud800"}, sort_keys=True, separators=(",", ":"))
+    log.write_bytes(b"".join(whole) + altered.encode() + b"\n")
+    assert run("verify", log) == 1
+    assert "altered: what it has for hashes are none" in capsys.readouterr().err
+    assert run("show", log) == 0
+
+
+def test_show_writes_nothing_that_a_terminal_obeys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "audit.log"
+    members = {
+        "at": "\r\x1b[2J",
+        "data": {"a\x1b]0;b\x07": "\x1b[31mred\n\u202e\ud800\x85", "list": [1, None, "\x9b"], "map": {"\x1b": 1}},
+        "event": "Login\nCompleted",
+        "hash": "",
+        "previous": "",
+        "seq": 1,
+    }
+    path.write_text(json.dumps(members, sort_keys=True, separators=(",", ":")) + "\n")
+    assert run("show", path) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert all(" " <= each <= "~" for each in line)
+    assert line.startswith(
+        r"\r\x1b[2J 1 Login\nCompleted a\x1b]0;b\x07=\x1b[31mred\n\u202e\ud800\x85 list=1,None,\x9b map="
+    )
 
 
 def test_a_keyed_log_asks_for_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

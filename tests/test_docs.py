@@ -147,6 +147,7 @@ OTHER: dict[str, object] = {
     "audit.key_file": "audit.key",
     "audit.fsync": "never",
     "audit.on_error": "log",
+    "log.format": "json",
     "metrics.path": "/metrics",
     "metrics.token": "a-token-for-prometheus",
     "metrics.directory": "metrics",
@@ -521,7 +522,7 @@ def test_every_test_that_a_page_names_exists(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_that_a_page_names_exists(name: str) -> None:
     named = re.findall(
-        r"`((?:qr|limits|sse|sessions|oidc|eid|embed|paths|audit|metrics)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`",
+        r"`((?:qr|limits|sse|sessions|oidc|eid|embed|paths|audit|metrics|log)\.(?!py\b|js\b)[a-z_.<>]+)(?: = [^`]*)?`",
         PAGES[name].read_text(),
     )
     assert set(named) <= {setting for setting, _ in fields(Settings)}

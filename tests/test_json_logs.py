@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.qr.conftest import make_settings, open_world
 from tests.test_docs import page
 from useid_middleware import Events
 from useid_middleware.events import QRExpired
-from useid_middleware.json_logs import JSONFormatter
+from useid_middleware.json_logs import JSONFormatter, write_json
 
 logger = logging.getLogger("useid_middleware")
 
@@ -36,6 +37,66 @@ def written() -> Iterator[StringIO]:
     logger.addHandler(handler)
     yield stream
     logger.removeHandler(handler)
+
+
+@pytest.fixture
+def our_logger() -> Iterator[logging.Logger]:
+    """Our logger, afterwards as it was."""
+    yield logger
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+
+
+async def test_a_setting_has_a_login_and_its_refusals_written_and_leaves_the_app_alone(
+    our_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = [*root.handlers], root.level
+    world = await open_world(make_settings(log={"format": "json"}))
+    phone, desktop = await world.enrolled_phone(), world.browser()
+    session_id, link = await world.start(desktop)
+    code = (await phone.approve(link)).json()["code"]
+    for digits in ("000000" if code != "000000" else "111111", code):
+        await desktop.post(f"/session/{session_id}/claim", {"code": digits})
+    await world.app.useid.stop()
+    await world.app.useid.start()  # Started again, it does not say things twice.
+    await desktop.post("/session/create", {"appName": "Another"})
+    await world.app.useid.stop()
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["level"], line["logger"], line["event"]) for line in told] == [
+        ("INFO", "useid_middleware.events", event)
+        for event in (
+            *("UserCreated", "LoginSucceeded", "LoginCompleted", "DeviceEnrolled", "QRApproved", "AttemptRefused"),
+            *("LoginSucceeded", "LoginCompleted", "RequestRefused"),
+        )
+    ]
+    assert told[5]["data"] == {"flow": "qr", "code": "code_wrong", "session_id": session_id}
+    assert told[6]["data"].pop("account_id") == told[7]["data"]["account_id"]
+    assert told[6]["data"] == {"provider": "qr", "level": "L1", "amr": ["pop", "swk", "mca"]}
+    assert told[7]["message"].startswith("LoginCompleted account_id=")
+    assert ([*root.handlers], root.level) == before
+
+
+def test_the_setting_leaves_a_level_that_somebody_has_set(our_logger: logging.Logger) -> None:
+    our_logger.setLevel(logging.ERROR)
+    write_json()
+    write_json()
+    assert (our_logger.level, our_logger.propagate, len(our_logger.handlers)) == (logging.ERROR, False, 1)
+
+
+async def test_without_the_setting_our_logger_is_as_it_was() -> None:
+    world = await open_world(make_settings())
+    await world.app.useid.start()
+    await world.app.useid.stop()
+    assert (logger.handlers, logger.propagate, logger.level) == ([], True, logging.NOTSET)
+
+
+def test_plain_values_are_told_all_the_way_down_and_others_not_at_all(written: StringIO) -> None:
+    logger.error("said", extra={"plain": {"a": [1, None, {"b": "c"}]}, "not": {"a": [object()]}, "nor": {1: 2}})
+    [line] = lines(written)
+    assert line["plain"] == {"a": [1, None, {"b": "c"}]}
+    assert not {"not", "nor"} & line.keys()
 
 
 def lines(written: StringIO) -> list[dict[str, object]]:

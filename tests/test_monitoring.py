@@ -57,7 +57,8 @@ async def test_a_plugin_that_is_watched_writes_and_counts(tmp_path: Path) -> Non
     assert (await world.browser().get("/metrics")).code == "not_found"
     assert (await numbers(world))['useid_errors_total{code="not_found"}'] == 1
     await world.app.useid.stop()
-    assert names(tmp_path / "audit.log")[-3:] == ["QRApproved", "LoginSucceeded", "LoginCompleted"]
+    # The second claim is an attempt, and the address that is none of ours is not.
+    assert names(tmp_path / "audit.log")[-4:] == ["QRApproved", "LoginSucceeded", "LoginCompleted", "AttemptRefused"]
 
 
 async def test_a_plugin_that_is_not_watched_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +78,14 @@ async def test_a_plugin_that_is_started_again_goes_on(tmp_path: Path) -> None:
     assert (await numbers(world))['useid_logins_total{provider="host"}'] == 2
     await world.app.useid.stop()
     assert names(tmp_path / "audit.log").count("LoginCompleted") == 2
+
+
+async def test_a_log_that_is_watched_is_begun_with_the_plugin(tmp_path: Path) -> None:
+    world = await open_world(settings(tmp_path))
+    await world.app.useid.start()
+    assert names(tmp_path / "audit.log") == ["log_started"]
+    await world.app.useid.stop()
+    assert main(["audit", "verify", str(tmp_path / "audit.log")]) == 0
 
 
 async def test_a_plugin_whose_audit_log_cannot_be_written_does_not_start(tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ def test_check_lists_the_address(
 
 @pytest.mark.parametrize("name", ["audit", "metrics"])
 def test_the_pages_own_toml_is_a_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", page(f"howto/{name}.md"), re.S)
+    text = "\n".join(re.findall(r"```toml\n(.*?)```", page(f"howto/{name}.md"), re.S))
     (tmp_path / "useid.toml").write_text(text.replace("…", "t" * 16))
     configured = Settings(config_file=tmp_path / "useid.toml")
     assert (

@@ -1,7 +1,8 @@
 """Logins of every kind, and what was said about them: no secret is in logs, audit log, metrics, trace and errors.
 
-One plugin with everything: phones, a provider, an eID server with an emulated client and card, passkeys. What is secret
-is noted while it comes by; at the end it is looked for.
+One plugin with everything: phones, a provider, an eID server with an emulated client and card, passkeys, and all that
+watches it switched on by settings, as an operator does. What is secret is noted while it comes by, and where it is
+drawn; at the end it is looked for.
 """
 
 import json
@@ -9,8 +10,9 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from html import unescape
 from io import StringIO
 from pathlib import Path
 from secrets import token_bytes
@@ -20,17 +22,21 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import httpx2
 import pytest
 
-from tests.actors import Browser, Phone
-from tests.eid.world import code_in, path_of, token_url_in
+from tests.actors import HOST, Answer, Browser, Phone
+from tests.eid import test_bound as bound_card
+from tests.eid.world import SECRET as WIDGET_SECRET
+from tests.eid.world import ScriptedEIDServer, code_in, path_of, seal_for, token_url_in, unseal
+from tests.eid.world import World as Cards
 from tests.emulation.client.website import Person
-from tests.oidc.world import CLIENT, ISSUER, KEYS, World, asked, host_app, provider_settings
+from tests.oidc.test_access_token_auth import API401, call, proof_of, request_of
+from tests.oidc.world import CLIENT, FORM, ISSUER, KEYS, World, asked, host_app, provider_settings
 from tests.qr.conftest import Clock, make_settings
+from tests.webauthn.bound import BoundWorld, Desktop
 from tests.webauthn.world import Authenticator
 from tests.webauthn.world import World as Passkeys
 from useid_middleware import Event, Events, LoginSucceeded, TokenRefreshed, UseID, UseIDMiddleware
 from useid_middleware._codec import b64url
-from useid_middleware.audit import Audit
-from useid_middleware.audit.file import AuditFile
+from useid_middleware.accounts.memory import MemoryAccounts
 from useid_middleware.eac.keys import PasswordId
 from useid_middleware.emulation.card.issuing import issue_card
 from useid_middleware.emulation.card.library import personality_named
@@ -51,12 +57,11 @@ from useid_middleware.emulation.provider.app import Provider
 from useid_middleware.emulation.provider.policy import Policy
 from useid_middleware.http.asgi import Message, Receive, Scope, Send
 from useid_middleware.json_logs import JSONFormatter
-from useid_middleware.metrics import MeasuredStore, Metrics
-from useid_middleware.stores.memory import MemoryStore
 from useid_middleware.trace import Trace
 
 PIN, WRONG_PIN = "123456", "654321"
 CAN = "500540"
+METRICS_TOKEN = "a-token-for-prometheus"
 #: Who logs in, as only they and their providers and cards know it.
 PEOPLE = ("alice-liddell", "ada", "Lovelace", "ERIKA", "MUSTERMANN", "Looking-glass", "192.0.2.1", "198.51.100.7")
 #: Parts of our addresses behind which something secret stands.
@@ -118,7 +123,10 @@ class WatchedApp:
             notes.errors.append(body.decode())
         elif scope["type"] == "http":
             notes.note_paths(body.decode("utf-8", "replace"))
-            notes.note("code", *re.findall(r'"code":"(\d{6})"', body.decode("utf-8", "replace")))
+            text = body.decode("utf-8", "replace")
+            notes.note("code", *re.findall(r'"code":"(\d{6})"', text))
+            notes.note("session token", *re.findall(r'"sessionToken":"([^"]+)"', text))
+            notes.note("sealed address", *re.findall(r'"sealedRefreshUrl":"([\w-]+)"', text))
 
 
 @dataclass
@@ -130,9 +138,9 @@ class Run:
     provider: Provider
     notes: Notes
     folder: Path
-    audit: Audit
-    metrics: Metrics
     trace: Trace
+    #: What our logger wrote to standard error, and what others said.
+    errors: pytest.CaptureFixture[str]
     logs: StringIO
     handler: logging.Handler
     events: list[Event] = field(default_factory=list)
@@ -149,11 +157,14 @@ class Run:
 
     async def said(self) -> dict[str, str]:
         """Everything that was said, by whom."""
-        await self.audit.close()
+        scrape = {"authorization": f"Bearer {METRICS_TOKEN}"}
+        metrics = (await Browser(self.app).get("/metrics", scrape)).body.decode()
+        await self.app.useid.stop()
         return {
-            "logs": self.logs.getvalue(),
+            "logs": self.errors.readouterr().err,
+            "logs of others": self.logs.getvalue(),
             "audit log": (self.folder / "audit.log").read_text(),
-            "metrics": (await self.metrics.text()).decode(),
+            "metrics": metrics,
             "trace": "\n".join(map(self.trace.diagram, self.trace.ids())),
             "errors": "\n".join(self.notes.errors),
             "events": "\n".join(_without_people(event) for event in self.events),
@@ -168,18 +179,40 @@ def _without_people(event: Event) -> str:
 
 
 @pytest.fixture
-async def run(tmp_path: Path) -> AsyncIterator[Run]:
-    clock, events, notes, logs = Clock(), Events(), Notes(), StringIO()
-    op = Provider(ISSUER, clients=[CLIENT], policy=Policy(refresh_tokens="always"), keys=KEYS, clock=clock)
+def kind() -> str:
+    """The kind of login, where a test is not about each."""
+    return "phone"
 
-    def random(size: int) -> bytes:
-        drawn = token_bytes(size)
-        if size >= 32:
-            notes.note("random bytes", b64url(drawn), drawn.hex())
-        return drawn
+
+@pytest.fixture
+def our_logger() -> Iterator[None]:
+    """All that is said, whatever the level; and afterwards our logger as it was."""
+    logger = logging.getLogger("useid_middleware")
+    logger.setLevel(logging.DEBUG)
+    yield
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+async def run(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], our_logger: None) -> AsyncIterator[Run]:
+    clock, events, notes, logs = Clock(), Events(), Notes(), StringIO()
+    client = replace(CLIENT, dpop_bound_access_tokens=True)
+    op = Provider(ISSUER, clients=[client], policy=Policy(refresh_tokens="always"), keys=KEYS, clock=clock)
+
+    def drawn_for(what: str) -> Any:
+        def draw(size: int = 32) -> bytes:
+            drawn = token_bytes(size)
+            if size >= 32:
+                notes.note(what, b64url(drawn), drawn.hex())
+            return drawn
+
+        return draw
 
     settings = make_settings(
-        oidc={"providers": {"op": provider_settings()}},
+        assurance="L2" if kind == "bound phone" else "L1",
+        oidc={"providers": {"op": provider_settings(dpop=True)}},
         eid={
             "server": "embedded",
             "pki": tmp_path / "pki",
@@ -188,22 +221,26 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
             "username": "GivenNames",
         },
         webauthn={"enabled": True},
+        sessions={"bearer": True},
+        audit={"file": tmp_path / "audit.log", "fsync": "never"},
+        metrics={"path": "/metrics", "token": METRICS_TOKEN},
+        log={"format": "json"},
     )
-    metrics = Metrics(events, clock=clock, settings=settings)
+    accounts = MemoryAccounts(new_user_handle=drawn_for("user handle"), new_secret=drawn_for("secret of the accounts"))
     useid = UseID(
         settings,
         events,
-        store=MeasuredStore(MemoryStore(clock=clock), metrics),
+        accounts=accounts,
         clock=clock,
-        random_bytes=random,
+        random_bytes=drawn_for("random bytes"),
         transport=httpx2.ASGITransport(app=op),
     )
-    audit = Audit(events, AuditFile(tmp_path / "audit.log", key=None, fsync=False, max_size=10**9), refuses=True)
     trace = Trace(events)
     handler = logging.StreamHandler(logs)
     handler.setFormatter(JSONFormatter())
     app = WatchedApp(UseIDMiddleware(host_app, useid=useid), notes)
-    run = Run(app, clock, op, notes, tmp_path, audit, metrics, trace, logs, handler)
+    run = Run(app, clock, op, notes, tmp_path, trace, capsys, logs, handler)
+    notes.note("token of the metrics", METRICS_TOKEN)
     events.on(Event)(run.events.append)
     root = logging.getLogger()
     level = root.level
@@ -235,13 +272,106 @@ async def by_phone(run: Run) -> None:
         if code:
             assert (await desktop.post(claim, {"code": "000000" if code != "000000" else "111111"})).status == 403
         assert (await other.post(claim, {"code": code})).status in (400, 401, 403, 404)
-        assert (await desktop.post(claim, {"code": code} if code else {})).status == (200 if code else 409)
+        claimed = await desktop.post(claim, {"code": code} if code else {})
+        assert claimed.status == (200 if code else 409)
+        if code:
+            bearer = {"authorization": f"Bearer {claimed.json()['sessionToken']}"}
+            assert (await Browser(run.app).get("/sessions", bearer)).status == 200
         assert (await desktop.post(claim, {"code": code} if code else {})).status in (404, 409, 410)
         assert (await phone.scan(link)).status in (404, 409, 410)
 
 
+async def without_script(run: Run) -> None:
+    """The plain pages: of the phone with a wrong code first and a strange browser, of the card on this device."""
+    desktop, other = Browser(run.app), Browser(run.app, ip="192.0.2.66")
+    await desktop.send("GET", "/as/alice-liddell")
+    phone = Phone(run.app, now=run.clock)
+    await phone.enrol(desktop, label="Looking-glass")
+    desktop, form = (
+        Browser(run.app, headers={"accept": "text/html"}),
+        {"content-type": FORM, "origin": f"http://{HOST}"},
+    )
+    begun = await desktop.send("POST", "/auth/plain", b"", form)
+    page = path_of(begun.header("location"))
+    shown = (await desktop.send("GET", page)).body.decode()
+    [link] = set(re.findall(r'href="([^"]+session=[^"]+)"', shown))
+    link = unescape(link)
+    query = dict(parse_qsl(urlsplit(link).query))
+    run.notes.note("challenge", query["challenge"], query["frame"])
+    code = (await phone.approve(link)).json()["code"]
+    wrong = "000000" if code != "000000" else "111111"
+    assert (await desktop.send("POST", page, f"code={wrong}".encode(), form)).status == 403
+    assert (await other.send("POST", page, f"code={code}".encode(), form)).status == 401
+    assert (await desktop.send("POST", page, f"code={code}".encode(), form)).status == 303
+    here = Browser(run.app, headers={"accept": "text/html"})
+    token_url = token_url_in(await here.send("POST", "/auth/eid/plain", b"", form))
+    refresh = await client_with_card(run, token_url)
+    run.notes.note_paths(refresh)
+    assert (await other.send("GET", path_of(refresh))).status == 401
+    assert (await here.send("GET", path_of(refresh))).status == 303
+
+
+async def by_bound_phone(run: Run) -> None:
+    """A login at L2: an assertion of another site, then one that holds, and an address that was used."""
+    world = BoundWorld(run.app, run.clock)
+    phone = await world.bound_phone("alice-liddell")
+    run.notes.note("phone key", phone.phone.key.encode().hex(), b64url(phone.phone.key.encode()))
+
+    async def prove(**changes: Any) -> tuple[Desktop, Answer]:
+        desktop = world.desktop()
+        private = desktop.key.private_bytes_raw()
+        run.notes.note("key of the widget", private.hex(), b64url(private))
+        link = await desktop.start()
+        run.notes.note("challenge", dict(parse_qsl(urlsplit(link).query))["challenge"])
+        opened = await phone.take_part(desktop)
+        run.notes.note("user handle", opened["options"]["user"]["id"])
+        return desktop, await desktop.prove(await desktop.status(), phone.authenticator, **changes)
+
+    assert (await prove(rp_id="evil.example"))[1].status == 401
+    desktop, proved = await prove()
+    sealed = proved.json()["sealedRefreshUrl"]
+    assert (await desktop.follow(sealed)).status == 303
+    assert (await desktop.follow(sealed)).status in (404, 409)
+
+
+async def with_card_elsewhere(run: Run) -> None:
+    """The phone's client seals the way back for the widget: with its secret, and bound by WebAuthn to its browser."""
+    cards = Cards(run.app, ScriptedEIDServer(), run.clock)
+    run.notes.note("password of the card", PIN, CAN)
+    run.notes.note("secret of the widget", b64url(WIDGET_SECRET), WIDGET_SECRET.hex())
+    desktop = bound_card.desktop_of(cards)
+    started = await cards.start(desktop, mode="integrated")
+    run.notes.note_paths(started["tcTokenUrl"])
+    refresh = await client_with_card(run, started["tcTokenUrl"])
+    run.notes.note_paths(refresh)
+    sealed = seal_for(started, refresh)
+    run.notes.note("sealed address", sealed)
+    assert (await cards.seal(started, sealed)).status == 204
+    assert (await cards.seal(started, sealed)).status == 409
+    back = unseal(started, (await cards.status(desktop, started))["sealedRefreshUrl"])
+    assert (await cards.open(cards.browser(), back)).status == 401
+    assert (await cards.open(desktop, back)).status == 303
+    key = bound_card.KEY.private_bytes_raw()
+    run.notes.note("key of the widget", b64url(key), key.hex())
+
+    async def prove(**changes: Any) -> tuple[str, Answer]:
+        near = Authenticator(bound_card.ORIGIN)
+        started = await cards.start(desktop, mode="bound")
+        refresh = await client_with_card(run, started["tcTokenUrl"])
+        run.notes.note_paths(refresh)
+        await bound_card.take_part(cards, started["sessionId"], refresh, near)
+        return started["sessionId"], await bound_card.prove(
+            desktop, await cards.status(desktop, started), near, **changes
+        )
+
+    assert (await prove(rp_id="evil.example"))[1].status == 401
+    session_id, proved = await prove()
+    target = bound_card.open_for(session_id, proved.json()["sealedRefreshUrl"])
+    assert (await cards.open(desktop, target)).status == 303
+
+
 async def at_provider(run: Run) -> None:
-    """A login, a forged answer, a stolen one, a renewal of its tokens, a logout."""
+    """A login, a forged answer, a stolen one, calls of an API, a renewal of its tokens, a logout."""
     world = World(run.app, run.provider, run.clock)
     browser, stranger = world.browser(), world.browser()
     addresses = [await world.begin(each) for each in (browser, stranger)]
@@ -259,6 +389,12 @@ async def at_provider(run: Run) -> None:
     run.notes.note("client secret", CLIENT.client_secret)
     exchange = run.provider.received("/token")[0]
     run.notes.note("verifier", exchange.param("code_verifier"))
+    api = API401(nonce="nonce-of-the-api")
+    with run.elsewhere():
+        assert (await call(world, browser, api)).status_code == 200
+    run.notes.note("proof", *(str(proof_of(seen)["jti"]) for seen in api.seen), *(seen["dpop"] for seen in api.seen))
+    credentials = (await request_of(world, browser)).scope["auth"]
+    run.notes.note("key of the token", str(json.loads((await credentials.token()).key)["d"]))
     run.clock.advance(541)
     assert (await world.token(browser)).status == 200
     [succeeded] = [each for each in run.events if isinstance(each, LoginSucceeded) and each.identity.tokens is not None]
@@ -305,7 +441,7 @@ async def client_with_card(run: Run, token_url: str, *, pins: Sequence[str] = (P
     person = Person(passwords={PasswordId.PIN: list(pins), PasswordId.CAN: [CAN]})
     known = Circumstances(trusted=pki.trust_points, today=today, random=token_bytes, allow_loopback_http=True)
     flow = authenticate(token_url, known)
-    http = Browser(run.app, ip="198.51.100.7")
+    http = Browser(run.app, ip="198.51.100.7", host=urlsplit(token_url).netloc)
 
     async def perform(action: Action) -> object:
         match action:
@@ -342,11 +478,21 @@ async def by_passkey(run: Run) -> None:
     assert (await world.use("login", world.browser(), authenticator)).status == 200
     assert (await world.use("step-up", browser, authenticator)).status == 200
     assert (await world.use("login", world.browser(), authenticator, rp_id="evil.example")).status in (400, 401, 403)
+    # Who asks for somebody who is not there is answered from a secret.
+    assert (await world.browser().post("/passkeys/login/options", {"username": "mallory"})).status == 200
     for credential in authenticator.credentials:
         run.notes.note("user handle", b64url(credential.user_handle))
 
 
-KINDS = {"phone": by_phone, "provider": at_provider, "card": with_card, "passkey": by_passkey}
+KINDS = {
+    "phone": by_phone,
+    "bound phone": by_bound_phone,
+    "plain pages": without_script,
+    "provider": at_provider,
+    "card": with_card,
+    "card elsewhere": with_card_elsewhere,
+    "passkey": by_passkey,
+}
 
 
 def found(text: str, secret: str) -> bool:
@@ -358,17 +504,30 @@ def found(text: str, secret: str) -> bool:
 
 #: Which secrets come by in a login of each kind, at least.
 EXPECTED = {
-    "phone": {"cookie", "code", "challenge", "phone key", "signature", "random bytes"},
+    "phone": {"cookie", "code", "challenge", "phone key", "signature", "random bytes", "session token"},
+    "bound phone": {"cookie", "phone key", "key of the widget", "sealed address", "token in an address", "user handle"},
+    "plain pages": {"cookie", "code", "challenge", "signature", "token in an address", "random bytes"},
     "provider": {
-        "cookie",
-        "authorization code",
-        "verifier",
-        "client secret",
-        "token of the provider",
-        "nonce and state",
+        *("cookie", "authorization code", "verifier", "client secret", "token of the provider", "nonce and state"),
+        *("proof", "key of the token", "random bytes"),
     },
     "card": {"cookie", "code", "token in an address", "password of the card", "random bytes"},
-    "passkey": {"cookie", "signature", "user handle", "random bytes"},
+    "card elsewhere": {
+        *("cookie", "secret of the widget", "key of the widget", "sealed address", "token in an address", "signature"),
+    },
+    "passkey": {"cookie", "signature", "user handle", "secret of the accounts", "random bytes"},
+}
+
+
+#: By whom the logins of each kind are, as the logs say.
+PROVIDERS = {
+    "phone": {"qr"},
+    "bound phone": {"qr"},
+    "plain pages": {"qr", "eid"},
+    "provider": {ISSUER},
+    "card": {"eid"},
+    "card elsewhere": {"eid"},
+    "passkey": {"passkey"},
 }
 
 
@@ -381,6 +540,12 @@ async def test_no_secret_of_a_login_is_said_anywhere(run: Run, kind: str) -> Non
     assert run.notes.errors
     # What is not secret is said: this looks where there is something to be found.
     assert '"event":"LoginCompleted"' in said["audit log"]
+    lines = [json.loads(line) for line in said["logs"].splitlines()]
+    completed = [line["data"] for line in lines if line.get("event") == "LoginCompleted"]
+    assert PROVIDERS[kind] <= {data["provider"] for data in completed}
+    assert all(data["session_id"] and data["account_id"] for data in completed)
+    assert {"AttemptRefused", "LoginFailed"} & {line.get("event") for line in lines}
+    assert [line for line in lines if "head" in line]
     assert "useid_logins_total" in said["metrics"]
     assert "sequenceDiagram" in said["trace"]
     leaks = {
@@ -402,10 +567,11 @@ async def test_nothing_about_people_is_said_anywhere(run: Run, kind: str) -> Non
     } == set()
 
 
-async def test_a_secret_that_somebody_logs_would_be_found(run: Run) -> None:
+@pytest.mark.parametrize("name", ["useid_middleware", "somebody"])
+async def test_a_secret_that_somebody_logs_would_be_found(run: Run, name: str) -> None:
     await by_phone(run)
     for kind, values in run.notes.secrets.items():
         for value in values:
-            logging.getLogger("somebody").debug("this is a %s: %s", kind, value)
-    logs = (await run.said())["logs"]
+            logging.getLogger(name).debug("this is a %s: %s", kind, value)
+    logs = (await run.said())["logs" if name == "useid_middleware" else "logs of others"]
     assert all(found(logs, value) for values in run.notes.secrets.values() for value in values)

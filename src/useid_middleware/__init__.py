@@ -12,6 +12,7 @@ from .errors import RequestError as RequestError
 from .errors import StateError as StateError
 from .errors import UnavailableError as UnavailableError
 from .errors import UseIDError as UseIDError
+from .events import AttemptRefused as AttemptRefused
 from .events import BackchannelLogout as BackchannelLogout
 from .events import DeviceEnrolled as DeviceEnrolled
 from .events import DeviceRevoked as DeviceRevoked
@@ -55,6 +56,7 @@ from .settings import AuditSettings as AuditSettings
 from .settings import EIDSettings as EIDSettings
 from .settings import EmbedSettings as EmbedSettings
 from .settings import LimitSettings as LimitSettings
+from .settings import LogSettings as LogSettings
 from .settings import MetricsSettings as MetricsSettings
 from .settings import NetworkSettings as NetworkSettings
 from .settings import OIDCProvider as OIDCProvider

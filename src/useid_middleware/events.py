@@ -61,6 +61,13 @@ class Fact(Event):
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Step(Fact):
+    """Base of what happened to a waiting login. ``session_id`` is its id, and no login session's."""
+
+    session_id: str
+
+
 @dataclass(slots=True)
 class Question(Event):
     """Base of what is about to happen: listeners change its fields."""
@@ -69,77 +76,65 @@ class Question(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class QRLoginStarted(Fact):
+class QRLoginStarted(Step):
     """A desktop asked for a QR code."""
-
-    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class QRScanned(Fact):
+class QRScanned(Step):
     """A phone scanned the code and holds the session now."""
 
-    session_id: str
     device_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class QRApproved(Fact):
+class QRApproved(Step):
     """The user approved on the phone; the desktop may claim."""
 
-    session_id: str
     device_id: str
     account_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class QRRejected(Fact):
+class QRRejected(Step):
     """The user rejected on the phone (``user``), or the desktop did not prove enough.
 
     ``code``: it spent its attempts at the code; ``binding``: its assertion did not hold.
     """
 
-    session_id: str
     account_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class QRExpired(Fact):
+class QRExpired(Step):
     """The session ran out while somebody watched it."""
-
-    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class EIDLoginStarted(Fact):
+class EIDLoginStarted(Step):
     """A browser began a login with an ID card.
 
     ``mode``: ``standard``, ``integrated``, ``bound`` or ``same-device``.
     """
 
-    session_id: str
     mode: str
     #: The site that embeds the widget, where one does.
     tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class EIDScanned(Fact):
+class EIDScanned(Step):
     """The QR code was opened on a phone, or an eID client fetched the tcToken."""
 
-    session_id: str
-
 
 @dataclass(frozen=True, slots=True)
-class EIDApproved(Fact):
+class EIDApproved(Step):
     """The eID client is done and came back; the browser that began may claim."""
 
-    session_id: str
-
 
 @dataclass(frozen=True, slots=True)
-class EIDRejected(Fact):
+class EIDRejected(Step):
     """The login with an ID card ended without success.
 
     ``reason``: ``cancelled`` by the user, ``failed``, ``code`` (wrong ones), ``document`` (a card that is revoked,
@@ -147,23 +142,19 @@ class EIDRejected(Fact):
     not hold). ``minor`` is the eID server's or client's ResultMinor where there is one.
     """
 
-    session_id: str
     reason: str
     minor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class EIDExpired(Fact):
+class EIDExpired(Step):
     """The login ran out while somebody watched it."""
-
-    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoginBound(Fact):
+class LoginBound(Step):
     """A browser has proved by WebAuthn that the phone of its login is at hand. ``tenant``: as of EIDLoginStarted."""
 
-    session_id: str
     tenant: str = ""
 
 
@@ -241,6 +232,19 @@ class LoginFailed(Question):
     error: str = ""
     description: str = ""
     response: Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRefused(Fact):
+    """A step was refused that nobody should get wrong by accident often; ``code`` is the error's stable code.
+
+    ``flow``: ``qr``, ``eid``, ``oidc``, ``webauthn``; empty elsewhere. ``session_id`` is that of the waiting login,
+    where the request names one. What ends a login, or comes to :class:`LoginFailed`, is told by those.
+    """
+
+    flow: str
+    code: str
+    session_id: str = ""
 
 
 @dataclass(slots=True)

@@ -4,17 +4,18 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .accounts import create_accounts
 from .accounts.base import Accounts
 from .eid.interface import EIDServer
-from .errors import ConfigurationError
+from .errors import ConfigurationError, UseIDError
 from .events import Answered, Events
 from .http.asgi import ASGIApp, Headers, Receive, Scope
 from .http.forwarded import TrustedProxies
 from .http.lifespan import ShutdownWatch
 from .http.requests import Request
+from .http.responses import Response
 from .http.routing import Handler, Router
 from .identity import Identity
 from .monitoring import Monitoring
@@ -38,11 +39,13 @@ from .stores.base import Clock, Store
 from .stores.limits import Limits
 from .waiting.binding import BoundLogins
 from .widget.routes import WidgetRoutes
+from .widget.unavailable import answer_error
 
 if TYPE_CHECKING:
     from .eid.mount import EID
     from .webauthn.client import Connect
 
+_Step: TypeAlias = Callable[[], Awaitable[None]]
 ANONYMOUS = AnonymousUser()
 NO_CREDENTIALS = Credentials(None)
 
@@ -72,7 +75,7 @@ class UseID:
         self.settings = settings = settings if settings is not None else Settings()
         self.events = events = events if events is not None else Events()
         #: Audit log and metrics, where they are wanted.
-        self.monitoring = Monitoring(settings, events, audit=settings.audit, metrics=settings.metrics, clock=clock)
+        self.monitoring = Monitoring(settings, events, clock=clock)
         store = store or create_store(settings.store, key_prefix=settings.key_prefix, clock=clock)
         self.store = store = self.monitoring.store(store)
         self.accounts = accounts = accounts or create_accounts(settings.accounts)
@@ -99,12 +102,8 @@ class UseID:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
         self._shutdown_watch: ShutdownWatch | None = None
-        self._opening: list[Callable[[], Awaitable[None]]] = [
-            *(self.monitoring.open, self.store.open, self.accounts.open)
-        ]
-        self._closing: list[Callable[[], Awaitable[None]]] = [
-            *(self.store.close, self.accounts.close, self.monitoring.close)
-        ]
+        self._opening: list[_Step] = [self.monitoring.open, self.store.open, self.accounts.open]
+        self._closing: list[_Step] = [self.store.close, self.accounts.close, self.monitoring.close]
         #: OpenID Connect, where a provider is configured.
         self.oidc: OIDC | None = None
         self._tokens: TokenSource | None = None
@@ -147,8 +146,8 @@ class UseID:
             self._opening.append(oidc.start)
             self._closing.insert(0, oidc.close)
             leave, begin, logout_targets, providers = oidc.leave, oidc.begin, oidc.logout_targets, oidc.labels
-            self.router.add(self._for_users(oidc.routes()))
-            self.router.add(oidc.routes_from_anywhere(), from_anywhere=True)
+            self.router.add(self._for_users(oidc.routes()), flow="oidc")
+            self.router.add(oidc.routes_from_anywhere(), from_anywhere=True, flow="oidc")
         sessions = SessionRoutes(
             sessions=self.sessions, settings=settings, events=events, streams=self.streams, clock=clock, leave=leave
         )
@@ -174,6 +173,7 @@ class UseID:
                 locate=locate,
                 random_bytes=random_bytes,
             )
+            self.monitoring.watch("qr", logins.records)
             qr = QRRoutes(
                 service=logins,
                 streams=self.streams,
@@ -194,9 +194,9 @@ class UseID:
             )
             self._bound.append(logins.bound)
             phones = DeviceRoutes(service=devices, streams=self.streams, settings=settings, clock=clock)
-            self.router.add(qr.routes())
-            self.router.add(self._for_users(phones.routes()))
-            self.router.add(PageRoutes(qr=qr, settings=settings, clock=clock).routes())
+            self.router.add(qr.routes(), flow="qr")
+            self.router.add(self._for_users(phones.routes()), flow="qr")
+            self.router.add(PageRoutes(qr=qr, settings=settings, clock=clock).routes(), flow="qr")
 
     def _mount_eid(self, limits: Limits, random_bytes: Callable[[int], bytes], server: EIDServer | None) -> None:
         settings, clock = self.settings, self._clock
@@ -230,12 +230,13 @@ class UseID:
             complete_login=self.complete_login,
             random_bytes=random_bytes,
         )
+        self.monitoring.watch("eid", self.eid.service.records)
         if embedded is not None:
             embedded.server.on_end = self.eid.service.server_ended
         self._bound.append(self.eid.service.bound)
         self._opening.append(self.eid.open)
         self._closing.insert(0, self.eid.close)
-        self.router.add(self.eid.routes())
+        self.router.add(self.eid.routes(), flow="eid")
 
     def _mount_webauthn(self, limits: Limits, random_bytes: Callable[[int], bytes], connect: "Connect | None") -> None:
         # Imported here: whoever has no passkeys need not load the library behind them.
@@ -254,8 +255,8 @@ class UseID:
             connect=connect,
             random_bytes=random_bytes,
         )
-        self.router.add(webauthn.routes())
-        self.router.add(self._for_users(webauthn.routes_for_users()))
+        self.router.add(webauthn.routes(), flow="webauthn")
+        self.router.add(self._for_users(webauthn.routes_for_users()), flow="webauthn")
 
     async def _has_passkeys(self, session: Session) -> bool:
         return bool(await self.accounts.passkeys(session.account_id))
@@ -361,12 +362,20 @@ class UseID:
             return None
         handler, params = found
         request = Request(scope, receive, prefix=prefix, origin=self.settings.origin, params=params)
-        if request.method not in ("GET", "HEAD") and not self.router.is_open(handler):
-            request.check_same_site()
         try:
-            return await handler(request)
+            if request.method not in ("GET", "HEAD") and not self.router.is_open(handler):
+                request.check_same_site()
+            response = await handler(request)
         except Answered as answered:
             return answered.response
+        except UseIDError as error:
+            refusal: UseIDError | None = error
+            response = answer_error(error, scope, settings=self.settings, prefix=prefix)
+        else:
+            refusal = response.refusal if isinstance(response, Response) else None
+        if refusal is not None:
+            await self.monitoring.note_error(refusal, request, flow=self.router.flow_of(handler))
+        return response
 
     async def authenticate(self, scope: Scope) -> None:
         """Fill ``scope["user"]`` and ``scope["auth"]``."""

@@ -123,7 +123,8 @@ def _tpm_structures() -> list[bytes]:
 
 def _audit_log() -> list[bytes]:
     line, head = append(GENESIS, event="QRScanned", data={"session": "x"}, at=1.5, key=None)
-    return [line.rstrip(b"\n"), line + append(head, event="QRExpired", data={}, at=2.5, key=None)[0]]
+    no_text = line.replace(head.hash.encode(), b"\\ud800")
+    return [line.rstrip(b"\n"), line + append(head, event="QRExpired", data={}, at=2.5, key=None)[0], line + no_text]
 
 
 _PHONE_LINK: Final = build_link(

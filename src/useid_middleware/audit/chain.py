@@ -13,6 +13,7 @@ A line that a crash tore stays where it is; the entry behind it is ``log_repaire
 
 import hmac
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,9 +30,10 @@ STARTED: Final = "log_started"
 CONTINUED: Final = "log_continued"
 REPAIRED: Final = "log_repaired"
 LOST: Final = "entries_lost"
+LEFT_OUT: Final = "attempts_left_out"
 
 _GENESIS: Final = "0" * 64
-_MEMBERS: Final = {"at", "data", "event", "hash", "previous", "seq"}
+_is_digest: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 class Fault(StrEnum):
@@ -74,7 +76,7 @@ class Head:
     def parse(cls, text: str) -> "Head":
         """The head in this text, or ``ValueError``."""
         seq, _, digest = text.strip().partition(":")
-        if not (seq.isascii() and seq.isdigit() and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+        if not (seq.isascii() and seq.isdigit() and _is_digest(digest)):
             raise ValueError("expected a head such as 7:… with 64 hexadecimal digits")
         return cls(int(seq), digest)
 
@@ -148,7 +150,7 @@ def verify(lines: Iterable[bytes], *, key: bytes | None, expected_head: Head | N
     """Check a whole log, line by line, or say where it is broken first and how: :class:`ChainBroken`.
 
     Entries missing at the end are only noticed with ``expected_head``, the head of an earlier time that was kept
-    elsewhere.
+    elsewhere; but a log has at least the entry that begins it.
     """
     rest = iter(enumerate(lines, 1))
     head, first, entries, torn, number = GENESIS, 0, 0, 0, 0
@@ -188,6 +190,8 @@ def verify(lines: Iterable[bytes], *, key: bytes | None, expected_head: Head | N
         raise ChainBroken(
             number - len(strange) + 1, Fault.TORN, "the log ends with what is no entry; the next writer will say so"
         )
+    if not entries:
+        raise ChainBroken(1, Fault.TRUNCATED, "there is no entry, not even the one that begins a log")
     if expected_head is not None and not met:
         if expected_head.seq < first:
             raise ChainBroken(1, Fault.REMOVED, f"the log begins behind the expected head, entry {expected_head.seq}")
@@ -206,8 +210,10 @@ def _digest(members: Mapping[str, Any], key: bytes | None) -> str:
 
 
 def _check_hash(members: dict[str, Any], key: bytes | None) -> Entry:
+    if not (_is_digest(members["hash"]) and _is_digest(members["previous"])):
+        raise WrongHash("what it has for hashes are none")  # No crash leaves such a line: it is whole.
     content = {name: value for name, value in members.items() if name != "hash"}
-    if not hmac.compare_digest(members["hash"].encode(), _digest(content, key).encode()):
+    if not hmac.compare_digest(members["hash"], _digest(content, key)):
         raise WrongHash("its hash is not that of its content")
     return Entry(**members)
 
@@ -216,14 +222,13 @@ def _members(line: bytes) -> dict[str, Any]:
     """The members of a line that is spelled as we spell it; a second spelling would be a second line."""
     try:
         members = json.loads(line)
+        if isinstance(members, dict) and _canonical(members) == line:
+            kinds = {name: type(value) for name, value in members.items()}
+            if kinds == {"at": str, "data": dict, "event": str, "hash": str, "previous": str, "seq": int}:
+                return members
     except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
-    if not isinstance(members, dict) or members.keys() != _MEMBERS or _canonical(members) != line:
-        raise ValueError("it is not an entry as this package writes it")
-    kinds = {name: type(value) for name, value in members.items()}
-    if kinds != {"at": str, "data": dict, "event": str, "hash": str, "previous": str, "seq": int}:
-        raise ValueError("it is not an entry as this package writes it")
-    return members
+        pass
+    raise ValueError("it is not an entry as this package writes it")
 
 
 def _ahead(rest: Iterator[tuple[int, bytes]]) -> Iterator[dict[str, Any]]:

@@ -104,7 +104,7 @@ def _show(options: argparse.Namespace) -> int:
             print(f"{file}: line {number} is no entry", file=sys.stderr)
         elif _is_wanted(entry, options):
             told = " ".join(f"{name}={_shown(value)}" for name, value in entry.data.items())
-            print(f"{entry.at} {entry.seq} {entry.event} {told}".rstrip())
+            print(_printable(f"{entry.at} {entry.seq} {entry.event} {told}".rstrip()))
     return 0
 
 
@@ -117,7 +117,12 @@ def _is_wanted(entry: Entry, options: argparse.Namespace) -> bool:
 
 
 def _shown(value: object) -> str:
-    return ",".join(value) if isinstance(value, list) else "-" if value in (None, "") else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list) else "-" if value in (None, "") else str(value)
+
+
+def _printable(text: str) -> str:
+    """The text as it does no harm to a terminal: an entry that nobody has checked may hold anything."""
+    return "".join(each if each.isascii() and each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _read(path: Path) -> Iterator[tuple[Path, int, bytes]]:

@@ -2,11 +2,13 @@
 
 Processes on one machine share a file (``flock`` does not reach over most network shares). An entry that is written is
 never changed, and a line that a crash tore gets its line feed and an entry that says so. A file that is full is renamed
-after its last entry, ``audit.log.4711``, and the chain goes on in a new one.
+after its last entry, ``audit.log.4711``, and the chain goes on in a new one. A writer remembers the last entry that it
+saw: where that is missing later, or another, somebody was at the file.
 """
 
 import errno
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +31,8 @@ from .chain import (
     torn_lines,
 )
 
+logger = logging.getLogger("useid_middleware")
+
 #: So much of a file's end is read to find the last entry, which is far shorter.
 _TAIL: Final = 64 * 1024
 #: Of the entries, told at the beginning of each file.
@@ -41,6 +45,19 @@ class NewEntry(NamedTuple):
     at: float
     event: str
     data: Data
+
+
+class _Last(NamedTuple):
+    """The last entry of a file: where it begins, its line without the line feed, and the head."""
+
+    start: int
+    line: bytes
+    head: Head
+
+    @property
+    def end(self) -> int:
+        """Where the next line begins."""
+        return self.start + len(self.line) + 1
 
 
 class _End(NamedTuple):
@@ -66,8 +83,10 @@ class AuditFile:
         self._descriptor = -1
         self._process = os.getpid()
         self._mutex = Lock()  # A file's lock is the process's, all its threads alike.
-        #: How long the file was after our own last write, and its head then.
-        self._known: tuple[int, Head] = (-1, GENESIS)
+        #: The last entry that we have seen in the open file.
+        self._known: _Last | None = None
+        #: The head as we have seen it last.
+        self.seen = GENESIS
 
     def append(self, entries: Sequence[NewEntry]) -> Head:
         """Write the entries, all or none of them, and return the new head.
@@ -78,17 +97,21 @@ class AuditFile:
         with self._mutex:
             self._lock()
             try:
-                return self._append(entries)
+                return self._append(entries, entries[0].at)
             finally:
                 if self._descriptor >= 0:
                     fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def check(self) -> None:
-        """Open the file or make it, and look how it ends: what will not do is to be known before the first login."""
+    def head(self, at: float) -> Head:
+        """The head as it is now. A log that has no entry yet is begun, so that an empty one is a sign of its own.
+
+        Raises as :meth:`append`: what will not do is to be known before the first login.
+        """
         with self._mutex:
             self._lock()
             try:
-                self._end()
+                end = self._end()
+                return self._append([], at) if end.is_fresh else end.head
             finally:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
@@ -96,14 +119,15 @@ class AuditFile:
         """Let go of the file. The next :meth:`append` opens it again."""
         with self._mutex:
             self._release()
+            self.seen = GENESIS
 
-    def _append(self, entries: Sequence[NewEntry]) -> Head:
+    def _append(self, entries: Sequence[NewEntry], at: float) -> Head:
         end = self._end()
         if end.size >= self._max_size and not end.torn:
             self._rotate(end.head)
             end = self._end()
-        size, head, at = end.size, end.head, entries[0].at
-        lines = [b"\n"] if end.is_open else []
+        head = end.head
+        line, lines = b"", [b"\n"] if end.is_open else []
         opening = [NewEntry(at, REPAIRED, torn_lines(end.torn))] if end.torn else []
         if end.is_fresh:
             data = {"format": FORMAT, "keyed": int(self._key is not None)}
@@ -112,9 +136,9 @@ class AuditFile:
             line, head = append(head, event=entry.event, data=entry.data, at=entry.at, key=self._key)
             lines.append(line)
         written = b"".join(lines)
-        self._known = (-1, GENESIS)
-        self._write(written, size)
-        self._known = (size + len(written), head)
+        self._write(written, end.size)
+        self._known = _Last(end.size + len(written) - len(line), line[:-1], head)
+        self.seen = head
         return head
 
     def _write(self, content: bytes, size: int) -> None:
@@ -129,14 +153,28 @@ class AuditFile:
                 os.ftruncate(self._descriptor, size)
             raise
 
-    def _end(self) -> "_End":
+    def _end(self) -> _End:
         """How the log ends."""
-        size = os.fstat(self._descriptor).st_size
-        if size == self._known[0]:
-            return _End(size, self._known[1])
-        head, torn, is_open = self._read_end(self._descriptor, size)
-        if head is not None:
-            return _End(size, head, torn, is_open)
+        end = self._read()
+        if end.head.seq < self.seen.seq:
+            # It may have been moved away in good order, so it goes on; but it is not what we have written.
+            logger.error("the audit log ends with entry %d, and ended with %s before", end.head.seq, self.seen)
+        self.seen = end.head
+        return end
+
+    def _read(self) -> _End:
+        size, known = os.fstat(self._descriptor).st_size, self._known
+        if known is not None:
+            if os.pread(self._descriptor, len(known.line), known.start) != known.line:
+                fault = Fault.TRUNCATED if size < known.end else Fault.ALTERED
+                lost = f"entry {known.head.seq}, which was there, is not any more; nothing is written behind that"
+                raise ChainBroken(0, fault, lost)
+            if size == known.end:
+                return _End(size, known.head)
+        last, torn, is_open = self._read_end(self._descriptor, size)
+        if last is not None:
+            self._known = last
+            return _End(size, last.head, torn, is_open)
         older = rotated(self._path)
         return _End(size, self._end_of(older[-1]) if older else GENESIS, torn, is_open, is_fresh=True)
 
@@ -144,22 +182,25 @@ class AuditFile:
         """The head of a file that was renamed."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            head, torn, _ = self._read_end(descriptor, os.fstat(descriptor).st_size)
+            last, torn, _ = self._read_end(descriptor, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
-        if head is None or torn:
+        if last is None or torn:
             raise ChainBroken(0, Fault.TORN, f"{path.name} does not end with an entry")
-        return head
+        return last.head
 
-    def _read_end(self, descriptor: int, size: int) -> tuple[Head | None, tuple[bytes, ...], bool]:
-        """The last entry's head, the lines behind it, and whether the last of all has no line feed."""
-        content = os.pread(descriptor, min(size, _TAIL), max(0, size - _TAIL))
-        lines = content.split(b"\n")
+    def _read_end(self, descriptor: int, size: int) -> tuple[_Last | None, tuple[bytes, ...], bool]:
+        """The last entry, the lines behind it, and whether the last of all has no line feed."""
+        lines = os.pread(descriptor, min(size, _TAIL), max(0, size - _TAIL)).split(b"\n")
         is_open = bool(lines[-1])
         torn: list[bytes] = []
-        for line in reversed(lines if is_open else lines[:-1]):
+        start = size + 1
+        for line in reversed(lines):
+            start -= len(line) + 1
+            if start == size:
+                continue  # Nothing, behind the last line feed.
             try:
-                return parse_entry(line, key=self._key).head, tuple(torn), is_open
+                return _Last(start, line, parse_entry(line, key=self._key).head), tuple(torn), is_open
             except WrongHash as error:
                 raise ChainBroken(0, Fault.ALTERED, f"the last entry: {error}; nothing is written behind it") from None
             except ValueError:
@@ -189,7 +230,7 @@ class AuditFile:
             if self._descriptor < 0:
                 flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o600)
-                self._known = (-1, GENESIS)
+                self._known = None
                 if self._fsync:
                     self._sync_folder()
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)

@@ -1,100 +1,32 @@
-"""Which events are in the audit log, and what of them: a table, and the listener that writes by it.
-
-Ids are in the log, all of ours and good for nothing by themselves: accounts, sessions, phones, passkeys. People are
-not: no names, no addresses, no pseudonyms of providers and cards, no attributes, no IP addresses; and no secrets.
-"""
+"""The listener that writes the audit log, and what it does when the disk, or somebody, stands in its way."""
 
 import asyncio
 import logging
-import re
+import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Final
 
 from ..errors import ConfigurationError
-from ..events import (
-    BackchannelLogout,
-    DeviceEnrolled,
-    DeviceRevoked,
-    EIDApproved,
-    EIDExpired,
-    EIDLoginStarted,
-    EIDRejected,
-    EIDScanned,
-    Event,
-    Events,
-    FrontchannelLogout,
-    LoginBound,
-    LoginCompleted,
-    LoginFailed,
-    LoginSucceeded,
-    PasskeyAdded,
-    PasskeyRemoved,
-    PreLogin,
-    PreLogout,
-    QRApproved,
-    QRExpired,
-    QRLoginStarted,
-    QRRejected,
-    QRScanned,
-    Refuse,
-    SessionChanged,
-    SessionEnded,
-    TokenRefreshed,
-    UserCreated,
-    UserUpdated,
-)
-from ..identity import Level
+from ..events import AttemptRefused, Event, Events, Refuse
 from ..settings.monitoring import AuditSettings
-from .chain import LOST, ChainBroken, Data, Value
+from ..stores.base import Clock
+from .chain import GENESIS, LEFT_OUT, LOST, ChainBroken, Data
+from .entries import AUDITED, entry_data
 from .file import AuditFile, NewEntry
 
 logger = logging.getLogger("useid_middleware")
 
-#: By event, the fields that an entry has; of ``a.b`` it has ``b``. All else stays out.
-AUDITED: Final[Mapping[type[Event], tuple[str, ...]]] = {
-    QRApproved: ("session_id", "device_id", "account_id"),
-    QRRejected: ("session_id", "account_id", "reason"),
-    EIDApproved: ("session_id",),
-    EIDRejected: ("session_id", "reason", "minor"),
-    LoginBound: ("session_id", "tenant"),
-    UserCreated: ("account.id",),
-    LoginSucceeded: ("identity.provider", "identity.level", "identity.amr", "identity.account_id"),
-    LoginCompleted: ("account_id", "session_id", "level", "provider"),
-    LoginFailed: ("code", "provider"),
-    TokenRefreshed: ("session_id",),
-    BackchannelLogout: ("issuer",),
-    FrontchannelLogout: ("issuer",),
-    SessionChanged: ("account_id", "session_id", "reason"),
-    SessionEnded: ("account_id", "session_id", "reason"),
-    DeviceEnrolled: ("account_id", "device_id"),
-    DeviceRevoked: ("account_id", "device_id"),
-    PasskeyAdded: ("account_id", "passkey_id"),
-    PasskeyRemoved: ("account_id", "passkey_id"),
-}
-#: Nobody is more or less trusted after these. Anybody can cause them, as often as the limits allow.
-NOT_AUDITED: Final[frozenset[type[Event]]] = frozenset(
-    {
-        QRLoginStarted,
-        QRScanned,
-        QRExpired,
-        EIDLoginStarted,
-        EIDScanned,
-        EIDExpired,
-        PreLogin,
-        PreLogout,
-        UserUpdated,
-    }
-)
-#: What the members are called where the event calls them otherwise.
-NAMES: Final = {"account.id": "account_id"}
-
-#: Ids, codes and addresses of providers. An email address is none, and neither is a sentence.
-_WORD: Final = re.compile(r"[\w.:/#%?=&+~\[\]-]{0,200}", re.ASCII).fullmatch
-_OTHER: Final = "(other)"
+#: Anybody can have attempts refused, as often as the limits allow. So many of a code are in the log, in so many
+#: seconds, of each process; of the others it says how many they were.
+ATTEMPTS: Final = 10
+_ATTEMPTS_IN: Final = 60.0
+#: Those of a ceremony have sixty codes, and whoever attempts it chooses which.
+_CEREMONY: Final = "webauthn_"
+#: Seconds between two heads in the log of the app.
+_HEAD_EVERY: Final = 3600.0
 
 #: Shown to whoever wants to log in while the log cannot be written.
 REFUSAL: Final = "Nobody can log in at the moment, since logins cannot be recorded. Please try again later."
@@ -108,6 +40,14 @@ class _Waiting:
     written: "asyncio.Future[None]"
 
 
+@dataclass(slots=True)
+class _Attempts:
+    """Refused attempts with one code since ``begun``."""
+
+    begun: float
+    count: int = 0
+
+
 class Audit:
     """Listens to ``events`` and writes; a login waits until its entry is written.
 
@@ -115,14 +55,26 @@ class Audit:
     """
 
     def __init__(
-        self, events: Events, file: AuditFile, *, refuses: bool, on_loss: Callable[[int], None] | None = None
+        self,
+        events: Events,
+        file: AuditFile,
+        *,
+        refuses: bool,
+        clock: Clock = time.time,
+        on_loss: Callable[[int], None] | None = None,
     ) -> None:
         self._file = file
         self._refuses = refuses
+        self._clock = clock
         self._on_loss = on_loss
         self._queue: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
         self._lost = 0
+        self._attempts: dict[str, _Attempts] = {}
+        self._head_told_at = 0.0
+        self._finding = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._tending: asyncio.Task[None] | None = None
         for kind in AUDITED:
             self._listen(events, kind)
 
@@ -132,22 +84,71 @@ class Audit:
             await self._record(event, kind)
 
     async def open(self) -> None:
-        """Make sure that the log can go on; ``ConfigurationError``, unless losses are only logged."""
+        """Make sure that the log can go on; ``ConfigurationError``, unless losses are only logged. Idempotent."""
         try:
-            await asyncio.to_thread(self._file.check)
+            await self._tell_head()
         except (OSError, ChainBroken) as error:
             if self._refuses:
                 raise ConfigurationError(f"audit.file cannot be written: {_reason(error)}") from None
             logger.critical("the audit log cannot be written: %s", _reason(error))
+        self._tend_later()
 
     async def close(self) -> None:
-        """Wait for what is on its way, and let go of the file."""
-        if self._writing is not None and _is_of(self._writing, asyncio.get_running_loop()):
+        """Wait for what is on its way, say how the log ends, and let go of the file. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        if self._tending is not None and _is_of(self._tending, loop):
+            await self._tending
+        await self._note_left_out(self._clock(), is_end=True)
+        if self._writing is not None and _is_of(self._writing, loop):
             await self._writing
-        self._writing = None
+        self._tending = self._writing = None
+        if self._file.seen != GENESIS:
+            await self._tell_head_or_why_not()
         self._file.close()
 
+    async def tend(self) -> None:
+        """What is to be done once a minute: say what was left out, and now and then how the log ends."""
+        now = self._clock()
+        await self._note_left_out(now)
+        if not 0 <= now - self._head_told_at < _HEAD_EVERY:
+            await self._tell_head_or_why_not()
+
+    def _tend_later(self) -> None:
+        def begin() -> None:
+            self._tending = loop.create_task(self.tend())
+            self._tend_later()
+
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(_ATTEMPTS_IN, begin)
+
+    async def _tell_head(self) -> None:
+        """Say how the log ends, to be kept elsewhere: whoever cuts it off cannot take that back."""
+        self._head_told_at = self._clock()
+        head = await asyncio.to_thread(self._file.head, self._head_told_at)
+        logger.info("the audit log has the head %s", head, extra={"head": str(head)})
+
+    async def _tell_head_or_why_not(self) -> None:
+        try:
+            await self._tell_head()
+        except ChainBroken as error:
+            self._find(_reason(error))
+        except OSError as error:
+            logger.critical("the audit log cannot be written: %s", _reason(error))
+
+    def _find(self, finding: str) -> None:
+        """Somebody was at the log: said once, and not with each entry that comes to it."""
+        if finding != self._finding:
+            logger.error("the audit log is not as it was written: %s", finding)
+        self._finding = finding
+
     async def _record(self, event: Event, kind: type[Event]) -> None:
+        if isinstance(event, AttemptRefused) and not await self._has_room(event):
+            return
         entry = NewEntry(_at(event), kind.__name__, entry_data(event, AUDITED[kind]))
         try:
             await self._write(entry)
@@ -155,6 +156,29 @@ class Audit:
             self._note_loss(kind.__name__, error)
             if self._refuses and event.may_refuse:
                 raise Refuse(REFUSAL) from None
+
+    async def _has_room(self, event: AttemptRefused) -> bool:
+        """Whether an attempt is one of those that are written."""
+        await self._note_left_out(event.at)
+        code = _CEREMONY + "*" if event.code.startswith(_CEREMONY) else event.code
+        attempts = self._attempts.setdefault(code, _Attempts(event.at))
+        attempts.count += 1
+        return attempts.count <= ATTEMPTS
+
+    async def _note_left_out(self, now: float, *, is_end: bool = False) -> None:
+        """Write how many attempts were left out in the minutes that are over."""
+        over = [
+            code
+            for code, attempts in self._attempts.items()
+            if is_end or not 0 <= now - attempts.begun < _ATTEMPTS_IN  # A clock that was set back ends a minute, too.
+        ]
+        for code, attempts in [(code, self._attempts.pop(code)) for code in over]:
+            if attempts.count > ATTEMPTS:
+                data: Data = {"code": code, "count": attempts.count - ATTEMPTS}
+                try:
+                    await self._write(NewEntry(now, LEFT_OUT, data))
+                except (OSError, ChainBroken) as error:
+                    self._note_loss(LEFT_OUT, error)
 
     async def _write(self, entry: NewEntry) -> None:
         loop = asyncio.get_running_loop()
@@ -187,13 +211,21 @@ class Audit:
                     waiting.written.set_exception(failure)
 
     def _note_loss(self, name: str, error: OSError | ChainBroken) -> None:
+        if isinstance(error, ChainBroken):
+            self._find(_reason(error))
         self._lost += 1
         if self._on_loss is not None:
             self._on_loss(1)
         logger.critical("the audit log lost an entry %s (%d by now): %s", name, self._lost, _reason(error))
 
 
-def audit_of(settings: AuditSettings, events: Events, *, on_loss: Callable[[int], None] | None = None) -> Audit | None:
+def audit_of(
+    settings: AuditSettings,
+    events: Events,
+    *,
+    clock: Clock = time.time,
+    on_loss: Callable[[int], None] | None = None,
+) -> Audit | None:
     """The audit log of these settings, if there is to be one; ``ConfigurationError`` for a key that is none."""
     if settings.file is None:
         return None
@@ -203,7 +235,7 @@ def audit_of(settings: AuditSettings, events: Events, *, on_loss: Callable[[int]
         fsync=settings.fsync == "always",
         max_size=settings.max_size,
     )
-    return Audit(events, file, refuses=settings.on_error == "refuse", on_loss=on_loss)
+    return Audit(events, file, refuses=settings.on_error == "refuse", clock=clock, on_loss=on_loss)
 
 
 def read_key(path: Path) -> bytes:
@@ -215,27 +247,6 @@ def read_key(path: Path) -> bytes:
     if len(key) < 32:
         raise ConfigurationError("audit.key_file must hold 32 bytes or more: openssl rand -hex 32")
     return key
-
-
-def entry_data(event: Event, fields: tuple[str, ...]) -> Data:
-    """What the entry of an event tells: these fields of it."""
-    return {
-        NAMES.get(field, field.rpartition(".")[2]): _value(reduce(getattr, field.split("."), event)) for field in fields
-    }
-
-
-def _value(value: object) -> Value:
-    if isinstance(value, Level):
-        return value.name
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, tuple):
-        return [_word(str(each)) for each in value]
-    return _word(str(value))
-
-
-def _word(text: str) -> str:
-    return text if _WORD(text) else _OTHER
 
 
 def _at(event: Event) -> float:

@@ -67,7 +67,7 @@ class PageRoutes:
         try:
             started, headers = await self._calls.begin(request, mode=Mode.SAME_DEVICE, return_url=return_url)
         except UseIDError as error:
-            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
+            return self._ending(request, error.code, status=error.status_hint, refusal=error)
         token_url = self._calls.tc_token_url(request.server, started.token)
         return self._open(request, token_url, headers, on_this_computer=True)
 
@@ -78,7 +78,7 @@ class PageRoutes:
             await self._calls.looks.spend(request.ip)
             current = await self._service.peek(start)
         except UseIDError as error:
-            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
+            return self._ending(request, error.code, status=error.status_hint, refusal=error)
         if current.record.state is not State.WAITING:
             code = "expired" if current.record.state is State.EXPIRED else "wrong_state"
             return self._ending(request, code, status=409)
@@ -98,7 +98,7 @@ class PageRoutes:
         try:
             token = await self._service.begin_on_phone(request.params["token"], phone_secret=secret, ip=request.ip)
         except UseIDError as error:
-            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
+            return self._ending(request, error.code, status=error.status_hint, refusal=error)
         headers = [] if held else [BROWSER_COOKIE.set(secret, secure=request.secure)]
         return self._open(request, self._calls.tc_token_url(request.server, token), headers, on_this_computer=True)
 
@@ -116,7 +116,7 @@ class PageRoutes:
             return self._ending(request, error.code, status=error.status_hint, message=error.message)
         except RateLimited as error:
             # Nobody hears of it: who floods us must not flood the listeners, and with them a log or a mailbox.
-            return self._ending(request, error.code, status=error.status_hint, headers=retry_after(error))
+            return self._ending(request, error.code, status=error.status_hint, refusal=error)
         except UseIDError as error:
             failure = LoginFailed(self._clock(), error.code, PROVIDER)
             await self._events.emit(failure)
@@ -197,6 +197,7 @@ class PageRoutes:
         can_retry: bool = True,
         message: str = "",
         headers: Headers | None = None,
+        refusal: UseIDError | None = None,
     ) -> ASGIApp:
         page = ending_page(
             server=request.server_path,
@@ -207,7 +208,7 @@ class PageRoutes:
             home=request.app_root + self._settings.landing_page,
             message=message,
         )
-        return html_response(page, status=status, content_security_policy=PAGE_POLICY, headers=headers)
+        return html_response(page, status=status, content_security_policy=PAGE_POLICY, headers=headers, refusal=refusal)
 
     def _return_url(self, request: Request, asked: str) -> str:
         try:

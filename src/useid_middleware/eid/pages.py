@@ -49,7 +49,11 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
 }
 
 #: Error codes that say what a reason or a state says.
-_SAME: Final = {"requirements_not_met": "requirements", "session_expired": "expired"}
+_SAME: Final = {
+    "requirements_not_met": "requirements",
+    "session_expired": "expired",
+    "record_unreadable": "store_unavailable",
+}
 
 #: Headline and explanation, by error code or reason of rejection; what is not listed reads as ``failed``.
 _ENDINGS: Final[dict[str, dict[str, tuple[str, str]]]] = {

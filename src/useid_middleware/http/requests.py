@@ -23,7 +23,7 @@ class Request:
     parts.
     """
 
-    __slots__ = ("_receive", "headers", "ip", "method", "origin", "params", "scope", "secure", "server")
+    __slots__ = ("_receive", "headers", "ip", "login_id", "method", "origin", "params", "scope", "secure", "server")
 
     def __init__(
         self, scope: Scope, receive: Receive, *, prefix: str, origin: str | None, params: dict[str, str]
@@ -38,6 +38,8 @@ class Request:
         client = scope.get("client")
         self.ip: str = client[0] if client else ""
         self.params = params
+        #: The waiting login that the body names, for whoever tells of a refusal; the path may name it, too.
+        self.login_id = ""
 
     @property
     def raw_headers(self) -> Headers:

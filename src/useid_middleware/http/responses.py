@@ -22,6 +22,8 @@ class Response:
     media_type: bytes = b""
     headers: Headers = field(default_factory=list)
     referrer_policy: bytes = b"no-referrer"
+    #: The error that a page of ours tells of, where no event has.
+    refusal: UseIDError | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. To HEAD, headers alone."""
@@ -57,11 +59,17 @@ def json_response(value: object, *, status: int = 200, headers: Headers | None =
 
 
 def html_response(
-    page: bytes, *, status: int = 200, content_security_policy: str, headers: Headers | None = None
+    page: bytes,
+    *,
+    status: int = 200,
+    content_security_policy: str,
+    headers: Headers | None = None,
+    refusal: UseIDError | None = None,
 ) -> Response:
     """A page of ours. Under ``no-referrer`` a browser would send its forms with ``Origin: null``."""
     policy = (b"content-security-policy", content_security_policy.encode())
-    return Response(status, page, HTML, [policy, *(headers or [])], referrer_policy=b"same-origin")
+    told = [policy, *retry_after(refusal), *(headers or [])]
+    return Response(status, page, HTML, told, referrer_policy=b"same-origin", refusal=refusal)
 
 
 def redirect(location: str, *, headers: Headers | None = None) -> Response:

@@ -30,12 +30,14 @@ class Router:
         self._root = _Node()
         self.routes: list[str] = []
         self._from_anywhere: set[Handler] = set()
+        self._flows: dict[Handler, str] = {}
 
-    def add(self, routes: Mapping[str, Handler], *, from_anywhere: bool = False) -> None:
+    def add(self, routes: Mapping[str, Handler], *, from_anywhere: bool = False, flow: str = "") -> None:
         """Add ``{"POST /session/{id}": handler}``. A route that exists already is a mistake in the program.
 
-        ``from_anywhere``: pages of other sites may post there, as OpenID providers do.
+        ``from_anywhere``: pages of other sites may post there, as OpenID providers do. ``flow``: what logs in by them.
         """
+        self._flows.update(dict.fromkeys(routes.values(), flow))
         if from_anywhere:
             self._from_anywhere.update(routes.values())
         for route, handler in routes.items():
@@ -55,6 +57,10 @@ class Router:
     def is_open(self, handler: Handler) -> bool:
         """Whether pages of other sites may post to this handler."""
         return handler in self._from_anywhere
+
+    def flow_of(self, handler: Handler) -> str:
+        """The flow that this handler is a step of, empty for none."""
+        return self._flows[handler]
 
     def match(self, method: str, path: str) -> tuple[Handler, dict[str, str]] | None:
         """The handler and the path's variable parts, or ``None``; raises ``method_not_allowed``."""

@@ -129,6 +129,9 @@ class Logouts:
         else:
             sessions = await self._sessions.of_subject(token.issuer, token.subject)
         accounts = {session.account_id for session in sessions}
+        await self._sessions.end_unreadable(
+            token.issuer, sid=token.sid, subject=token.subject, reason="backchannel_logout"
+        )
         if token.subject:
             accounts |= await self._accounts_of(token.issuer, token.subject)
         await self._end(sessions, accounts, reason="backchannel_logout")

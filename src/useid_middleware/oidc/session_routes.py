@@ -115,7 +115,9 @@ class SessionRoutes:
             logger.warning("back-channel logout refused: %s", error)
             if error.status_hint >= 500:
                 raise
-            return json_response({"error": "invalid_request", "error_description": error.code}, status=400)
+            answer = json_response({"error": "invalid_request", "error_description": error.code}, status=400)
+            answer.refusal = error
+            return answer
         return Response(200)
 
     async def frontchannel(self, request: Request) -> ASGIApp:

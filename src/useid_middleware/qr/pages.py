@@ -4,9 +4,9 @@ from math import ceil
 from typing import Final, cast
 
 from ..errors import RateLimited, UseIDError
-from ..http.asgi import ASGIApp, Headers
+from ..http.asgi import ASGIApp
 from ..http.requests import Request
-from ..http.responses import html_response, redirect, retry_after
+from ..http.responses import html_response, redirect
 from ..http.routing import Handler, get_only
 from ..identity import Level
 from ..settings import Settings
@@ -66,7 +66,7 @@ class PageRoutes:
         try:
             current, headers = await self._qr.start(request, app_name="", return_url=return_url)
         except RateLimited as error:
-            return self._refuse(request, error.code, status=error.status_hint, headers=retry_after(error))
+            return self._refuse(request, error.code, status=error.status_hint, refusal=error)
         return redirect(f"{request.server_path}/plain/{current.record.id}", headers=headers)
 
     async def show_plain(self, request: Request) -> ASGIApp:
@@ -88,10 +88,10 @@ class PageRoutes:
         try:
             login = await self._qr.finish_bound(request)
         except UseIDError as error:
-            return self._refuse(request, error.code, status=error.status_hint, headers=retry_after(error))
+            return self._refuse(request, error.code, status=error.status_hint, refusal=error)
         return redirect(login.target, headers=login.headers)
 
-    def _refuse(self, request: Request, code: str, *, status: int, headers: Headers | None = None) -> ASGIApp:
+    def _refuse(self, request: Request, code: str, *, status: int, refusal: UseIDError | None = None) -> ASGIApp:
         """Why it does not go on, and the way to begin again."""
         language = choose_language(request.header(b"accept-language"))
         texts = _ERRORS[language]
@@ -105,7 +105,7 @@ class PageRoutes:
             login_url=f"{request.server_path}{login}" if login else request.app_root + self._settings.landing_page,
             lang=language,
         )
-        return html_response(page, status=status, content_security_policy=self._plain_policy, headers=headers)
+        return html_response(page, status=status, content_security_policy=self._plain_policy, refusal=refusal)
 
     async def _show(self, request: Request, error: UseIDError | None = None) -> ASGIApp:
         language = choose_language(request.header(b"accept-language"))
@@ -114,11 +114,11 @@ class PageRoutes:
         status = error.status_hint if error else 200
         server, session_id = request.server_path, request.params["id"]
         state, link, code_required, seconds_left, return_url = State.EXPIRED, "", False, 0, ""
-        headers = retry_after(error)
+        refusal = error
         try:
             current = await self._qr.look(request)
         except UseIDError as unknown:
-            status, headers = unknown.status_hint, headers or retry_after(unknown)
+            status, refusal = unknown.status_hint, unknown
             message = message or texts.get(unknown.code, "")
         else:
             session = current.record
@@ -140,4 +140,4 @@ class PageRoutes:
             return_url=return_url,
             lang=language,
         )
-        return html_response(page, status=status, content_security_policy=self._plain_policy, headers=headers)
+        return html_response(page, status=status, content_security_policy=self._plain_policy, refusal=refusal)

@@ -275,8 +275,9 @@ class _Desktop:
 
 async def _read_answer(request: Request) -> Answer:
     body = await request.json(_answer)
+    request.login_id = check_spelling("sessionId", body.sessionId, 16)
     return Answer(
-        session_id=check_spelling("sessionId", body.sessionId, 16),
+        session_id=request.login_id,
         key_id=decode_bytes("keyId", body.keyId, 16),
         public_key=decode_bytes("publicKey", body.publicKey, 32),
         signature=decode_bytes("signature", body.signature, 64),

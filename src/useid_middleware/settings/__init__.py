@@ -33,6 +33,7 @@ from .groups import QRSettings as QRSettings
 from .groups import SessionSettings as SessionSettings
 from .groups import SSESettings as SSESettings
 from .monitoring import AuditSettings as AuditSettings
+from .monitoring import LogSettings as LogSettings
 from .monitoring import MetricsSettings as MetricsSettings
 from .network import NetworkSettings as NetworkSettings
 from .oidc import OIDCProvider as OIDCProvider
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     paths: PathSettings = PathSettings()
     audit: AuditSettings = AuditSettings()
     metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
 
     def __init__(self, *, from_env: bool = True, config_file: str | Path | None = None, **values: Any) -> None:
         try:
@@ -146,6 +148,11 @@ class Settings(BaseSettings):
                 raise ValueError(
                     "store and accounts must not be memory:// in production;"
                     " use sqlite:///… or redis://…, postgresql://…"
+                )
+            if self.metrics.path and self.metrics.token is None and not self.metrics.allow_loopback_without_token:
+                raise ValueError(
+                    "metrics.token must be set in production; to answer whoever asks from this machine, also past a"
+                    " proxy that adds no header, set metrics.allow_loopback_without_token"
                 )
             if self.eid.server == "embedded":
                 raise ValueError("eid.server must not be embedded in production: it is for development and test alone")

@@ -1,4 +1,4 @@
-"""The settings of what an operator watches: the audit log, and metrics."""
+"""The settings of what an operator watches: the audit log, metrics, and the log of the process."""
 
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
@@ -28,5 +28,14 @@ class MetricsSettings(Group):
     path: Path = ""
     #: Asked for as a bearer token. Without one, only this machine itself is answered, and no proxy on it.
     token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    #: In production as well. A proxy on this machine that adds no header makes everybody this machine.
+    allow_loopback_without_token: bool = False
     #: A folder of this machine where the workers keep their numbers, so that any of them answers for all.
     directory: FilePath | None = None
+
+
+class LogSettings(Group):
+    """What the logger ``useid_middleware`` writes."""
+
+    #: ``json``: a line of JSON for each record from level INFO on, to standard error. ``app``: as the app has it.
+    format: Literal["app", "json"] = "app"

@@ -53,6 +53,7 @@ class BindingRoutes:
     async def create(self, request: Request) -> ASGIApp:
         """The phone's client is done: an account, and options for a credential of it."""
         body = await request.json(_account)
+        request.login_id = body.widgetSessionId
         opened = await self._service.create(
             self._parties.at(request.origin),
             body.widgetSessionId,
