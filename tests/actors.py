@@ -114,7 +114,8 @@ class Browser:
     async def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """POST JSON below the prefix, as a page of ours does it."""
         data = b"" if body is None else json.dumps(body).encode()
-        merged = {"content-type": "application/json", "origin": f"http://{self.host}", **(headers or {})}
+        script = {"content-type": "application/json", "accept": "application/json", "origin": f"http://{self.host}"}
+        merged = script | (headers or {})
         return await self.send("POST", self.prefix + path, data, merged)
 
     async def delete(self, path: str) -> Answer:

@@ -13,6 +13,8 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from .errors import UnavailableError
+
 T = TypeVar("T")
 
 encode_json = msgspec.json.Encoder().encode
@@ -65,11 +67,16 @@ class RecordType(Generic[T]):
         return self._encoder.encode(record)
 
     def decode(self, value: bytes) -> T:
-        """The record. A record that does not decode was not written by this package: ``DecodeError``."""
+        """The record, or ``record_unreadable``: it is damaged, or of a newer version before a rollback.
+
+        It says nothing about whoever asks, and a worker of that version can still read it; so it is no answer that
+        the record is not there, and nobody deletes it for that.
+        """
         try:
             return self._decoder.decode(value)
-        except msgspec.DecodeError as error:
-            raise DecodeError(str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # What the decoder says may quote the record.
+            raise UnavailableError("record_unreadable", "store: expected a record that this version knows") from None
 
 
 def b64url(value: bytes) -> str:

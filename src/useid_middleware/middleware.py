@@ -9,7 +9,6 @@ from .errors import ConfigurationError, RefusedError, UseIDError
 from .events import Answered, Events
 from .http.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, route_path
 from .http.lifespan import Lifespan
-from .http.responses import error_response
 from .http.routing import not_found
 from .identity import Identity
 from .plugin import ANONYMOUS, NO_CREDENTIALS, UseID
@@ -17,6 +16,7 @@ from .sessions.auth import Credentials, User, current_session
 from .sessions.cookie import SESSION_COOKIE
 from .sessions.records import Session
 from .settings import Settings
+from .widget.unavailable import answer_error
 
 
 class _Exchange:
@@ -86,9 +86,10 @@ class UseIDMiddleware:
                 await refusal(scope, receive, send)
                 return
         except UseIDError as error:
-            useid.monitoring.note_error(error)
+            await useid.monitoring.note_error(error)
             if kind == "http":
-                await error_response(error)(scope, receive, send)
+                answer = answer_error(error, scope, settings=useid.settings, prefix=self._prefix)
+                await answer(scope, receive, send)
             else:
                 await _close_websocket(receive, send)
             return
@@ -120,8 +121,9 @@ class UseIDRouter:
                 raise not_found()
             await response(scope, receive, send)
         except UseIDError as error:
-            self.useid.monitoring.note_error(error)
-            await error_response(error)(scope, receive, send)
+            await self.useid.monitoring.note_error(error)
+            answer = answer_error(error, scope, settings=self.useid.settings, prefix="")
+            await answer(scope, receive, send)
 
 
 class HasScope(Protocol):

@@ -47,6 +47,10 @@ async def visit(browser: httpx2.AsyncClient, *, name: str = "alice") -> None:
         assert turned_away.headers["location"] == "/auth/login?return=/orders"
         assert (await browser.get(turned_away.headers["location"])).status_code == 200
     assert (await browser.get("/refunds")).status_code in (401, 403)
+    if "csrftoken" in browser.cookies:
+        # Django's own, which keeps pages of other sites away.
+        assert "CSRF" in (await browser.post("/sign-in", json=ALICE)).text
+        browser.headers["x-csrftoken"] = browser.cookies["csrftoken"]
     assert (await browser.post("/sign-in", json=ALICE | {"password": "guess"})).status_code == 403
     assert text_of(await browser.post("/sign-in", json=ALICE)) == "Welcome"
     assert re.fullmatch(f"Hello {name}", text_of(await browser.get("/hello")))

@@ -1,5 +1,6 @@
 """Whose word counts about where a request comes from: the headers of trusted proxies, and nobody else's."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from useid_middleware.http.forwarded import (
+    MOST_HOPS,
     Hop,
     TrustedProxies,
     parse_address,
@@ -248,7 +250,13 @@ def test_a_request_is_looked_at_once() -> None:
         (['for="_hidden:_port"'], NEAR, "http"),
         ([f"for=_hidden;proto=https, for={FAR};proto=http"], FAR, "https"),
         (["proto=https"], NEAR, "https"),
-        ([f'for="1.2.3.4, for={CLIENT}'], NEAR, "http"),
+        ([f'for="1.2.3.4, for={CLIENT}'], CLIENT, "http"),
+        ([f'for={CLIENT};ext="a, for=198.51.100.1"'], CLIENT, "http"),
+        ([f'for={CLIENT};ext="a=\\", for=198.51.100.1"'], CLIENT, "http"),
+        ([f'for={CLIENT};ext="a\\\\"'], CLIENT, "http"),
+        ([f'for={CLIENT};ext="a\\"'], NEAR, "http"),
+        ([f'for={CLIENT};ext="a"b"'], NEAR, "http"),
+        ([f'for={CLIENT};ext="{"a" * 501}"'], NEAR, "http"),
         ([f"for={CLIENT};for=198.51.100.1"], NEAR, "http"),
         ([f"for = {CLIENT}"], NEAR, "http"),
         (["for=[2001:db8::1]"], NEAR, "http"),
@@ -265,13 +273,13 @@ def test_an_open_quotation_mark_of_a_client_does_not_swallow_what_the_proxy_adds
     trusting = proxies(forwarded_by="forwarded")
     swallowing = ("forwarded", 'for=198.51.100.1;ext="')
     assert client_of(trusting, swallowing, ("forwarded", f'for={CLIENT};proto="https"')) == CLIENT
-    # In one header nobody can tell: then the proxy itself is the client, never the address that the client chose.
+    # Nor in one header, which is read from the right.
     joined = f'{swallowing[1]}, for={CLIENT};proto="https"'
-    assert client_of(trusting, ("forwarded", joined)) == NEAR
+    assert client_of(trusting, ("forwarded", joined)) == CLIENT
 
 
 def test_escapes_in_a_quoted_string_are_undone() -> None:
-    assert parse_forwarded(['host="a\\"b\\\\c"']) == [Hop(host='a"b\\c')]
+    assert list(parse_forwarded(['host="a\\"b\\\\c"'])) == [Hop(host='a"b\\c')]
 
 
 @given(st.lists(st.text(alphabet='for=;,"\\ [].:10ab_ptoh', max_size=60), max_size=3))
@@ -288,7 +296,73 @@ def test_whatever_a_client_writes_further_left_the_client_is_whom_the_proxy_saw(
         return
     headers = ("x-forwarded-for", f"{left}, {address}")
     assert client_of(trusting, headers) == str(seen)
-    assert parse_x_forwarded_for([headers[1]])[-1] == Hop(seen)
+    assert next(parse_x_forwarded_for([headers[1]])) == Hop(seen)
+
+
+class Watchful(TrustedProxies):
+    """Notes whom it was asked about."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(NetworkSettings(trusted_proxies=("10.0.0.0/8",), **settings))
+        self.asked: list[Any] = []
+
+    def trust(self, address: Any) -> bool:
+        self.asked.append(address)
+        return super().trust(address)
+
+
+class Headers(list[str]):
+    """The values of many headers, which notes how many were taken."""
+
+    taken = 0
+
+    def __reversed__(self) -> Iterator[str]:
+        for value in super().__reversed__():
+            self.taken += 1
+            yield value
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "entry"),
+    [("x-forwarded", "x-forwarded-for", "{}"), ("forwarded", "forwarded", "for={};proto=https")],
+)
+def test_of_a_chain_that_is_longer_than_any_so_many_are_looked_at(kind: str, header: str, entry: str) -> None:
+    long = [f"10.{number // 256}.{number % 256}.1" for number in range(10_000)]
+    trusting = Watchful(forwarded_by=kind)
+    client = client_of(trusting, (header, ", ".join(entry.format(each) for each in long)))
+    assert len(trusting.asked) == 1 + MOST_HOPS
+    # As where a proxy does not say whom it saw: it is the proxy's own address, the last that was looked at.
+    assert client == long[-MOST_HOPS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "entry"), [("x-forwarded", "x-forwarded-for", "{}"), ("forwarded", "forwarded", "for={}")]
+)
+@pytest.mark.parametrize("filling", ["x", "198.51.100.1", "", '"', "\\"])
+def test_what_stands_left_of_the_client_is_not_looked_at(kind: str, header: str, entry: str, filling: str) -> None:
+    trusting = Watchful(forwarded_by=kind)
+    said = ",".join([*[entry.format(filling)] * 20_000, entry.format(CLIENT), entry.format(FAR)])
+    assert client_of(trusting, (header, said)) == CLIENT
+    assert [str(address) for address in trusting.asked] == [NEAR, FAR, CLIENT]
+
+
+@pytest.mark.parametrize("parse", [parse_x_forwarded_for, parse_forwarded])
+def test_headers_are_read_one_by_one_from_the_right(parse: Any) -> None:
+    values = Headers(["for=1.2.3.4"] * 10_000)
+    hops = parse(values)
+    assert values.taken == 0
+    next(hops)
+    assert values.taken == 1
+
+
+@pytest.mark.parametrize("filling", [";", ",", "a=b,", ";,"])
+def test_a_header_of_more_parts_than_anybody_writes_cannot_be_read(filling: str) -> None:
+    assert client_of(proxies(forwarded_by="forwarded"), ("forwarded", f"for={CLIENT}," + filling * 20_000)) == NEAR
+
+
+def test_a_parameter_of_many_is_still_one_elements() -> None:
+    many = ";".join(f"x{number}=1" for number in range(20_000))
+    assert list(parse_forwarded([many])) == [Hop()]
 
 
 @pytest.mark.parametrize("proxy", ["0.0.0.0/0", "::/0", "10.0.0.5/24", "proxy.example", "*", ""])

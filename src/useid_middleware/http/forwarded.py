@@ -2,13 +2,14 @@
 
 Anybody can write these headers. So they are read only when the peer is a trusted proxy, only those that the proxies
 write, and from the right, where each proxy adds what it saw: the first address that is no proxy's is the client's.
-Whatever a client put further left is never looked at.
+Whatever a client put further left is never looked at, so that a long header costs no more than a short one.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
 from typing import Final, TypeAlias
 
 from ..settings.network import UNIX_SOCKET, NetworkSettings
@@ -24,10 +25,16 @@ _PLAIN: Final = {secure: plain for plain, secure in _SECURE.items()}
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
 _NODE: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}|_[A-Za-z0-9._-]+))?").fullmatch
-#: RFC 7239 §4: ``token "=" ( token / quoted-string )``, and what stands between two of them.
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PAIR: Final = re.compile(rf'({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")').match
+#: RFC 7239 §4: ``token "=" ( token / quoted-string )`` read backwards, and what stands between two of them. A quotation
+#: mark behind ``=`` opens a string: inside of one it would have a backslash before it.
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_RIAP: Final = re.compile(rf'(?:({_TOKEN})|"(.{{0,500}}?)")=({_TOKEN})').match
+_QUOTED: Final = re.compile(r'(?:[^"\\]|\\.)*+').fullmatch
 _NEXT: Final = re.compile(r"[ \t]*([;,]|\Z)[ \t]*").match
+#: Proxies in a row, at most: an address that is said to be behind more of them is not looked for.
+MOST_HOPS: Final = 100
+#: Parameters and marks between them, at most, that one header of RFC 7239 is read for.
+_MOST_PARTS: Final = 8 * MOST_HOPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,13 @@ class TrustedProxies:
         if "prefix" in self._believed:
             _mount(scope, _last(headers, b"x-forwarded-prefix").rstrip("/"))
 
-    def _walk(self, hops: Sequence[Hop]) -> Hop:
-        """From the nearest proxy outwards, as long as a proxy speaks of another one."""
+    def _walk(self, hops: Iterator[Hop]) -> Hop:
+        """From the nearest proxy outwards, as long as a proxy speaks of another one.
+
+        Where the chain is longer than any, it is the last proxy's address that stays, as where one does not say.
+        """
         said = Hop()
-        for hop in reversed(hops):
+        for hop in islice(hops, MOST_HOPS):
             if hop.address is None:
                 # What this proxy saw is true; whom, it does not say. The address is that of the proxy itself.
                 return Hop(said.address, said.port, hop.proto or said.proto, hop.host or said.host)
@@ -122,44 +132,55 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
-def parse_x_forwarded_for(values: Collection[str]) -> list[Hop]:
-    """The entries of all ``X-Forwarded-For`` headers in order; with a port where one is given."""
-    return [_hop(entry.strip()) for value in values for entry in value.split(",")]
+def parse_x_forwarded_for(values: Sequence[str]) -> Iterator[Hop]:
+    """The entries of all ``X-Forwarded-For`` headers from the right; with a port where one is given."""
+    return (_hop(entry.strip()) for value in reversed(values) for entry in _entries(value))
 
 
-def parse_forwarded(values: Collection[str]) -> list[Hop]:
-    """The elements of all ``Forwarded`` headers in order (RFC 7239 §4). A header that cannot be read is one empty hop.
+def _entries(value: str) -> Iterator[str]:
+    end = len(value)
+    while end >= 0:
+        start = value.rfind(",", 0, end)
+        yield value[start + 1 : end]
+        end = start
 
-    Each header is read by itself: a quotation mark that a client leaves open cannot swallow what a proxy adds in its
-    own.
+
+def parse_forwarded(values: Sequence[str]) -> Iterator[Hop]:
+    """The elements of all ``Forwarded`` headers from the right (RFC 7239 §4); an empty hop where one cannot be read.
+
+    What a proxy added is read first and is whole, so that nothing that a client wrote before it, such as a quotation
+    mark that is left open, can swallow it.
     """
-    hops: list[Hop] = []
-    for value in values:
+    for value in reversed(values):
         try:
-            hops += [_element(pairs) for pairs in _elements(value.strip())]
+            yield from map(_element, _elements(value.strip()[::-1]))
         except ValueError:
-            hops.append(Hop())
-    return hops
+            yield Hop()
 
 
-def _elements(value: str) -> Iterator[dict[str, str]]:
+def _elements(backwards: str) -> Iterator[dict[str, str]]:
     pairs: dict[str, str] = {}
-    at, end = 0, ","
-    while end:
-        found = _PAIR(value, at)
+    at = 0
+    for _ in range(_MOST_PARTS):
+        found = _RIAP(backwards, at)
         if found is not None:
-            name, token, quoted = found.groups()
+            token, quoted, name = (part and part[::-1] for part in found.groups())
             if name.lower() in pairs:
                 raise ValueError("a parameter twice")  # At most once in an element (§4).
-            pairs[name.lower()] = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            if token is None and not _QUOTED(quoted):
+                raise ValueError("a quotation mark in a quoted string")
+            pairs[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if token is None else token
             at = found.end()
-        between = _NEXT(value, at)
+        between = _NEXT(backwards, at)
         if between is None:
             raise ValueError("neither a pair nor an end")
         end, at = between[1], between.end()
         if end != ";" and pairs:
             yield pairs
             pairs = {}
+        if not end:
+            return
+    raise ValueError("more parts than anybody writes")
 
 
 def _element(pairs: dict[str, str]) -> Hop:

@@ -249,7 +249,14 @@ class SessionTokens:
     async def _open(self, session: Session, token: str) -> _Opened | None:
         # Other logins keep other secrets.
         found = await self._sessions.secret(session, token) if session.sid is not None else None
-        return None if found is None else _Opened(session_secrets.decode(found.value), found.version)
+        if found is None:
+            return None
+        try:
+            return _Opened(session_secrets.decode(found.value), found.version)
+        except UnavailableError as error:
+            # Of another version. There are no tokens then, and whoever wants to leave can: see Sessions.secret.
+            logger.warning("the tokens of a session are left out: %s", error)
+            return None
 
 
 def _tell(news: "asyncio.Future[bytes]", message: bytes | None) -> None:

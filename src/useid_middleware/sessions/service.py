@@ -2,8 +2,13 @@
 
 The cookie holds 32 random bytes; the store is keyed by their SHA-256, so that a copy of the store opens no session.
 What a session keeps secret (the tokens of its OpenID provider) lies beside it, sealed under those bytes.
+
+A record that cannot be read, damaged or of a newer version before a rollback, is no session: whoever brings its cookie
+is asked to log in, and lists leave it out. It stays where it is, since a worker of its own version may know it; but
+where sessions of an account, a phone or a provider are ended, it ends with them.
 """
 
+import logging
 import math
 import secrets
 from collections.abc import Callable
@@ -13,13 +18,18 @@ from .._codec import RecordType, b64url, is_b64url, replace
 from .._lifetime import is_past
 from .._sealing import NONCE_SIZE, SealBroken, seal, unseal
 from ..accounts.base import Account
+from ..errors import UnavailableError
 from ..events import Events, SessionEnded
 from ..identity import Identity
 from ..settings import SessionSettings
 from ..stores.base import Clock, Store, Unsubscribe, Versioned
 from .records import Session
 
+logger = logging.getLogger("useid_middleware")
+
 _TOKEN_SIZE = 32
+#: So many sessions that cannot be read are remembered, so as to log each once.
+_MOST_NOTED = 1000
 _records = RecordType(Session)
 
 
@@ -42,6 +52,7 @@ class Sessions:
         self._random_bytes = random_bytes
         # Writing the last use at every request would cost a write each; idle expiry is exact to this many seconds.
         self._touch_after = min(60.0, settings.idle_lifetime / 10)
+        self._noted: set[str] = set()
 
     async def create(
         self,
@@ -98,18 +109,19 @@ class Sessions:
         """The living session with this secret; notes the use."""
         if not is_b64url(token, _TOKEN_SIZE):
             return None
-        found = await self._store.get(_key(_session_id(token)))
+        key = _key(_session_id(token))
+        found = await self._store.get(key)
         if found is None:
             return None
-        session = _records.decode(found.value)
+        session = self._read(key, found)
         now = self._clock()
-        if not self._alive(session, now):
+        if session is None or not self._alive(session, now):
             return None
         if abs(now - session.last_seen_at) >= self._touch_after:  # It may have been set back.
             session = replace(session, last_seen_at=now)
             # Losing this race means that another request has just noted its own use, or that the session was ended.
             await self._store.replace(
-                _key(session.id), _records.encode(session), expected_version=found.version, ttl=self._ttl(session)
+                key, _records.encode(session), expected_version=found.version, ttl=self._ttl(session)
             )
         return session
 
@@ -159,33 +171,44 @@ class Sessions:
     async def seconds_left(self, session: Session) -> float:
         """How long it lives on when nobody uses it; 0.0 when it has ended. Not a use of it."""
         found = await self._store.get(_key(session.id))
-        if found is None:
+        current, now = None if found is None else self._read(_key(session.id), found), self._clock()
+        if current is None:
             return 0.0
-        current, now = _records.decode(found.value), self._clock()
         end = min(current.expires_at, current.last_seen_at + self._settings.idle_lifetime)
         return max(0.0, end - now) if self._alive(current, now) else 0.0
 
     async def end(self, session: Session, *, reason: str) -> bool:
         """End one session; ``False`` when it had ended already. Pages that watch it learn of it at once."""
-        ended = await self._store.delete(_key(session.id))
-        if session.has_secret:
-            await self._store.delete(_secret_key(session.id))
-        if ended:
-            await self._store.publish(_key(session.id), reason.encode())
-            await self._events.emit(SessionEnded(self._clock(), session.account_id, session.id, reason))
-        return ended
+        return await self._end(session.id, session.account_id, has_secret=session.has_secret, reason=reason)
+
+    async def end_unreadable(self, issuer: str, *, sid: str, subject: str, reason: str) -> int:
+        """End those of an issuer's sessions (by ``sid``, else by subject) that cannot be read; returns how many."""
+        _, unreadable = await self._sort(_sid_index(issuer, sid) if sid else _subject_index(issuer, subject))
+        return sum([await self._end(each, "", has_secret=True, reason=reason) for each in unreadable])
 
     async def end_account(self, account_id: str, *, reason: str, keep: str = "") -> int:
         """End all sessions of an account, but the one with id ``keep``; returns how many."""
-        return await self._end_all(f"session-account:{account_id}", reason=reason, keep=keep)
+        return await self._end_all(f"session-account:{account_id}", account_id, reason=reason, keep=keep)
 
     async def end_device(self, device_id: str, *, reason: str) -> int:
         """End all sessions that this phone opened; returns how many."""
-        return await self._end_all(f"session-device:{device_id}", reason=reason)
+        return await self._end_all(f"session-device:{device_id}", "", reason=reason)
 
-    async def _end_all(self, index: str, *, reason: str, keep: str = "") -> int:
-        sessions = await self._find(index)
-        return sum([await self.end(session, reason=reason) for session in sessions if session.id != keep])
+    async def _end_all(self, index: str, account_id: str, *, reason: str, keep: str = "") -> int:
+        """``account_id`` is that of all, where it is known without reading them."""
+        sessions, unreadable = await self._sort(index)
+        ended = [await self.end(session, reason=reason) for session in sessions if session.id != keep]
+        ended += [await self._end(each, account_id, has_secret=True, reason=reason) for each in unreadable]
+        return sum(ended)
+
+    async def _end(self, session_id: str, account_id: str, *, has_secret: bool, reason: str) -> bool:
+        ended = await self._store.delete(_key(session_id))
+        if has_secret:
+            await self._store.delete(_secret_key(session_id))
+        if ended:
+            await self._store.publish(_key(session_id), reason.encode())
+            await self._events.emit(SessionEnded(self._clock(), account_id, session_id, reason))
+        return ended
 
     async def _make_room(self, newest: Session) -> None:
         """End the oldest: who logs in without end would have us keep sessions without end, and list them."""
@@ -196,10 +219,38 @@ class Sessions:
                 await self.end(session, reason="limit")
 
     async def _find(self, index: str) -> list[Session]:
+        sessions, _ = await self._sort(index)
+        return sessions
+
+    async def _sort(self, index: str) -> tuple[list[Session], list[str]]:
+        """The living sessions, newest first, and the ids of those that cannot be read."""
         now = self._clock()
-        values = [await self._store.get(key) for key in await self._store.find(index)]
-        sessions = [_records.decode(found.value) for found in values if found is not None]
-        return sorted((s for s in sessions if self._alive(s, now)), key=lambda s: s.created_at, reverse=True)
+        living: list[Session] = []
+        unreadable: list[str] = []
+        for key in await self._store.find(index):
+            found = await self._store.get(key)
+            if found is None:
+                continue
+            session = self._read(key, found)
+            if session is None:
+                unreadable.append(key.removeprefix(_KEY))
+            elif self._alive(session, now):
+                living.append(session)
+        return sorted(living, key=lambda session: session.created_at, reverse=True), unreadable
+
+    def _read(self, key: str, found: Versioned) -> Session | None:
+        """The session; ``None`` where it cannot be read, which is told the log once."""
+        try:
+            return _records.decode(found.value)
+        except UnavailableError:
+            if key not in self._noted:
+                if len(self._noted) >= _MOST_NOTED:
+                    self._noted.clear()
+                self._noted.add(key)
+                logger.warning(
+                    "a login session cannot be read, so it is none: damaged, or of a newer version (%s)", key
+                )
+            return None
 
     def _seal(self, session_id: str, token: str, value: bytes) -> bytes:
         nonce = self._random_bytes(NONCE_SIZE)
@@ -217,8 +268,11 @@ def _session_id(token: str) -> str:
     return b64url(sha256(token.encode()).digest())
 
 
+_KEY = "session:"
+
+
 def _key(session_id: str) -> str:
-    return f"session:{session_id}"
+    return _KEY + session_id
 
 
 def _secret_key(session_id: str) -> str:

@@ -135,10 +135,11 @@ class StatusStream(Generic[R]):
         return stream.run(scope, receive, opening, opening_id=news.version, last=last)
 
     def _on_message(self, message: bytes | None) -> None:
-        if message is None:
+        news = None if message is None else News.decode(message)
+        if news is None:
             self._resync = asyncio.ensure_future(self._read_again())
         else:
-            self._tell(News.decode(message))
+            self._tell(news)
 
     def _tell(self, news: News) -> None:
         assert self._stream is not None

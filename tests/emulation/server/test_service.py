@@ -19,6 +19,7 @@ from tests.emulation.server.world import (
     with_body,
     with_data,
 )
+from useid_middleware._sealing import seal
 from useid_middleware.eid.core.attributes import Operation, UseIDRequest, UseIDSession, Wish
 from useid_middleware.eid.core.results import ClientMinor, Minor
 from useid_middleware.emulation import paos
@@ -27,6 +28,7 @@ from useid_middleware.emulation.card.faults import FaultyCard
 from useid_middleware.emulation.paos import Result, decode, encode
 from useid_middleware.emulation.pki import DEFAULT_RIGHTS, PKI, TerminalRequest, issue_terminal
 from useid_middleware.emulation.server.material import ServerMaterial, Terminals, material_of
+from useid_middleware.emulation.server.names import psk_id_of
 from useid_middleware.emulation.server.service import INDEX, EmbeddedEIDServer
 from useid_middleware.emulation.server.session import Variant
 from useid_middleware.errors import EIDServerError, StateError, UnavailableError
@@ -142,6 +144,19 @@ async def test_any_worker_answers_the_next_message(variant: Variant) -> None:
     session = await world.server.use_id(EVERYTHING)
     assert await log_in(client_of(session), world.server, *others) == OK
     assert (await others[0].get_result(session.id, counter=1)).personal_data.given_names == "ERIKA"
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff\xfe garbage", b"\xc0", b"\x80"])
+@pytest.mark.parametrize("is_sealed", [False, True])
+async def test_a_session_that_cannot_be_read_is_none(value: bytes, is_sealed: bool) -> None:
+    world = World()
+    session = await world.server.use_id(PSEUDONYM)
+    [key] = await world.store.find(INDEX)
+    if is_sealed:  # By a worker of another version.
+        value = seal(value, secret=psk_id_of(session.id).encode(), purpose=b"eid-session", nonce=bytes(12))
+    assert await world.store.replace(key, value, expected_version=1, ttl=LIFETIME)
+    assert await refused(world.server.get_result(session.id, counter=1)) == Minor.INVALID_SESSION
+    assert (await log_in(client_of(session), world.server)).major != OK.major
 
 
 async def test_a_result_is_delivered_once() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace as replaced
 from hashlib import sha256
 from typing import Final
 
-from ..._codec import DecodeError, RecordType, b64url, replace
+from ..._codec import RecordType, b64url, replace
 from ..._sealing import NONCE_SIZE, SealBroken, seal, unseal
 from ...eid.core.attributes import EIDResult, Operation, ServerInfo, UseIDRequest, UseIDSession, Wish
 from ...eid.core.results import ClientMinor, Minor
@@ -218,7 +218,7 @@ class EmbeddedEIDServer:
             raise _invalid_session()
         try:
             return found, _RECORDS.decode(unseal(found.value, secret=psk_id.encode(), purpose=_PURPOSE))
-        except (SealBroken, DecodeError):
+        except (SealBroken, UnavailableError):  # Not ours, or of another version.
             raise _invalid_session() from None
 
     async def _replace(self, session: EACSession, found: Versioned) -> bool:
