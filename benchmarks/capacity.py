@@ -23,8 +23,9 @@ from useid_middleware.http.sse import PING
 
 WAITING = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _REQUESTS = 5
-#: Calls of the store in a login, of which one charges the cap on waiting logins, a single key.
-_STORE_CALLS = 18
+#: Calls of the store in a login, and those of them that count waiting logins in a single key.
+_STORE_CALLS = 19
+_CAP_CALLS = 2
 #: Around a chunk: chunked coding 7, TLS 1.3 record 22, TCP/IP with time stamps 52, Ethernet 38 with its gap; the
 #: acknowledgement is a frame of its own, in the other direction.
 _AROUND = 7 + 22 + 52 + 38
@@ -128,7 +129,7 @@ def bounds(costs: Costs, site: Site) -> list[Bound]:
         Bound("memory of one Redis", site.redis_memory / costs.record, Answer.CLUSTER),
         Bound(
             "one key: the cap on waiting logins",
-            site.use * site.wait * _STORE_CALLS / costs.login_in_redis,
+            site.use * site.wait * _STORE_CALLS / _CAP_CALLS / costs.login_in_redis,
             Answer.SITES,
         ),
         Bound("network", site.network / _bits(1, site), Answer.NETWORK),

@@ -1,6 +1,6 @@
 """Every call is counted as docs/howto/abuse.md says, and whoever goes on above a limit changes nothing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from tests.abuse.calls import CALLS, STREAMS
 from tests.abuse.world import SHOP, Scene, World, client_keys, opened
-from tests.actors import Answer
+from tests.actors import Answer, Phone
 from tests.test_docs import code, page
 from tests.test_flow import tables
 from useid_middleware import LimitSettings, Settings, UseID
@@ -29,15 +29,31 @@ NARROW: Final[dict[str, dict[str, Any]]] = {
     "key": {"limits": {"per_key": 1}},
     "login": {"limits": {"per_key": 1}},
     "looks": {"limits": {"looks_per_ip": 1}},
-    "waiting": {"qr": {"waiting_limit": 1}},
-    "waiting-eid": {"eid": {"client": "bound", "waiting_limit": 1}},
-    **{
-        name: {"limits": {"under_way": 1}} for name in ("enrolments", "ceremonies", "bindings", "attempts", "responses")
-    },
 }
-FLOODS: Final = [(route, name) for route, names in TABLE.items() for name in names if name != "streams"]
+UNDER_WAY: Final = ("enrolments", "ceremonies", "bindings", "attempts", "responses")
+CAPS: Final = ("waiting", "waiting-eid", *UNDER_WAY)
+
+
+def places(world: World, name: str, count: int) -> dict[str, Any]:
+    """The settings by which so many places of a cap are left."""
+    limit = world.store.held[f"limit:{name}"] + count
+    if name in UNDER_WAY:
+        return {"limits": {"under_way": limit}}
+    return (
+        {"qr": {"waiting_limit": limit}} if name == "waiting" else {"eid": {"client": "bound", "waiting_limit": limit}}
+    )
+
+
+#: Alice needs a higher level for a further passkey, and whoever is refused for that has begun nothing.
+NOTHING_BEGUN: Final = ("POST /passkeys/options", "ceremonies")
+FLOODS: Final = [
+    (route, name)
+    for route, names in TABLE.items()
+    for name in names
+    if name != "streams" and (route, name) != NOTHING_BEGUN
+]
 #: What is counted of whoever asks, from wherever they do.
-ANYWHERE: Final = NARROW.keys() - {"address", "looks"}
+ANYWHERE: Final = {*NARROW, *CAPS} - {"address", "looks"}
 
 
 @pytest.fixture
@@ -80,7 +96,7 @@ def test_every_call_that_is_counted_is_flooded_here() -> None:
 @pytest.mark.parametrize(("route", "name"), FLOODS)
 async def test_a_flood_is_answered_429_and_changes_nothing(world: World, route: str, name: str) -> None:
     scene = await Scene.set(world)
-    app = world.plugin(**NARROW[name])
+    app = world.plugin(**places(world, name, 1) if name in CAPS else NARROW[name])
 
     async def call(number: int) -> Answer:
         ip = f"203.0.113.{number}" if name in ANYWHERE else "203.0.113.1"
@@ -110,15 +126,73 @@ async def test_another_address_has_a_limit_of_its_own(world: World, route: str) 
 async def test_who_is_refused_for_their_own_sake_takes_nothing_of_what_is_everybodys(world: World, cap: str) -> None:
     route = next(route for route, names in TABLE.items() if cap in names)
     scene = await Scene.set(world)
-    narrow = NARROW[cap]
-    wide = {"limits": {"under_way": 20}} if "limits" in narrow else {next(iter(narrow)): {"waiting_limit": 20}}
+    wide = places(world, cap, 10)
     limits = {"per_ip": 1} | wide.pop("limits", {})
     app = world.plugin(limits=limits, **wide)
     statuses = [(await CALLS[route](scene.at(app, "203.0.113.1"))).status for _ in range(50)]
     assert statuses.count(429) == 49
     others = [(await CALLS[route](scene.at(app, f"198.51.100.{number}"))).status for number in range(1, 11)]
-    # Half of a cap may begin at once; one of that the first address has.
+    # One place the first address has.
     assert [status == 429 for status in others] == [False] * 9 + [True]
+
+
+async def finish_login(scene: Scene) -> None:
+    code = (await scene.phone.approve(scene.link)).json()["code"]
+    assert (await scene.desktop.post(f"/session/{scene.session_id}/claim", {"code": code})).status == 200
+
+
+async def reject_login(scene: Scene) -> None:
+    assert (await scene.phone.reject(scene.link)).status == 200
+
+
+async def finish_enrolment(scene: Scene) -> None:
+    phone = Phone(scene.app, server=scene.phone.server, now=scene.phone.now)
+    code = (await phone.prove(scene.enrolment["qrData"])).json()["code"]
+    confirmed = await scene.alice.post(f"/devices/enrol/{scene.enrolment['enrolmentId']}/confirm", {"code": code})
+    assert confirmed.status in (200, 201)
+
+
+async def finish_step_up(scene: Scene) -> None:
+    begun = (await scene.alice.post("/passkeys/step-up/options")).json()
+    credential = scene.authenticator.get(begun["options"], credential=scene.authenticator.credentials[0])
+    body = {"ceremonyId": begun["ceremonyId"], "credential": credential}
+    assert (await scene.alice.post("/passkeys/step-up", body)).status == 200
+
+
+async def fail_binding(scene: Scene) -> None:
+    assert (await CALLS["PUT /webauthn/accounts/{id}"](scene)).status == 204
+    assert (await CALLS["POST /webauthn/accounts/{id}/assertions"](scene)).status == 401
+
+
+async def fetch_response(scene: Scene) -> None:
+    posted = await CALLS["POST /callback"](scene)
+    assert (await scene.desktop.send("GET", posted.header("location"))).status == 400
+
+
+async def begin_in_vain(scene: Scene) -> None:
+    assert (await CALLS["POST /passkeys/options"](scene)).status == 403
+
+
+ENDINGS: Final = {
+    "waiting": [finish_login, reject_login],
+    "enrolments": [finish_enrolment],
+    "ceremonies": [finish_step_up, begin_in_vain],
+    "bindings": [fail_binding],
+    "responses": [fetch_response],
+}
+#: What these end, they have begun themselves.
+BEGUN: Final = ("ceremonies", "responses")
+
+
+@pytest.mark.parametrize(("name", "end"), [(name, end) for name, ends in ENDINGS.items() for end in ends])
+async def test_what_is_over_leaves_its_place_to_the_next(
+    world: World, name: str, end: Callable[[Scene], Awaitable[None]]
+) -> None:
+    """Logins at providers and with an ID card are in those tests: their worlds have all that these need."""
+    scene = await Scene.set(world)
+    before = world.store.held[f"limit:{name}"]
+    await end(scene)
+    assert world.store.held[f"limit:{name}"] == before - (name not in BEGUN)
 
 
 # event streams

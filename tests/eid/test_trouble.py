@@ -141,6 +141,7 @@ async def test_an_address_that_is_sealed_before_the_client_has_its_tctoken_leads
 
 async def test_without_the_store_every_call_says_so(world: World) -> None:
     desktop, phone = world.browser(), world.phone()
+    desktop.headers.pop("accept")  # The widget asks by script.
     started = await world.start(desktop)
     opened_page = await world.begin_on_phone(phone, started["startUrl"])
     refresh = await world.run_client(token_url_in(opened_page))
@@ -241,11 +242,23 @@ async def test_each_call_that_costs_something_is_limited_by_address() -> None:
 
 
 async def test_only_so_many_logins_wait_at_once_from_wherever_they_come() -> None:
-    async with opened(eid={**CURIOUS, "waiting_limit": 6}) as world:
+    async with opened(eid={**CURIOUS, "waiting_limit": 3}) as world:
         answers = [await world.browser(ip=f"192.0.2.{number}").post("/eid/start") for number in range(5)]
         assert [answer.status for answer in answers] == [201, 201, 201, 429, 429]
         assert answers[-1].code == "rate_limited"
-        world.clock.advance(300)
+        world.clock.advance(300 + 300 / 16)
+        assert (await world.browser().post("/eid/start")).status == 201
+
+
+async def test_who_is_logged_in_or_has_failed_leaves_the_place_to_the_next() -> None:
+    async with opened(eid={**CURIOUS, "waiting_limit": 1}) as world:
+        for _ in range(2):
+            assert (await world.log_in(world.browser())).status == 303
+        browser = world.browser()
+        started = await world.start(browser, mode="same-device")
+        assert (await world.browser().post("/eid/start")).status == 429
+        failed = with_result(await world.run_client(started["tcTokenUrl"]), ResultMajor="error")
+        await world.open(browser, failed)
         assert (await world.browser().post("/eid/start")).status == 201
 
 

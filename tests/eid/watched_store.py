@@ -1,6 +1,7 @@
 """A store that remembers what was written to it, for tests of what must never be."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from useid_middleware.errors import UnavailableError
@@ -18,6 +19,8 @@ class WatchedStore:
         self._store = MemoryStore(clock=clock)
         self.written: list[bytes] = []
         self.keys: set[str] = set()
+        #: How many of what is counted are under way.
+        self.held: Counter[str] = Counter()
         self.is_away = False
 
     async def open(self) -> None:
@@ -56,6 +59,17 @@ class WatchedStore:
         await self._turn()
         await self._write(*(bucket.key for bucket in buckets), b"")
         return await self._store.spend(buckets)
+
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        await self._write(key)
+        first = await self._store.occupy(key, slot=slot, lowest=lowest, highest=highest, limit=limit, ttl=ttl)
+        self.held[key] += first is None
+        return first
+
+    async def vacate(self, key: str, slot: int) -> None:
+        await self._write(key)
+        self.held[key] -= 1
+        await self._store.vacate(key, slot)
 
     async def publish(self, channel: str, message: bytes) -> None:
         await self._write(channel, message)

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from tests.actors import ORIGIN, Answer, Browser
 from tests.oidc.world import CLIENT, FORM, ISSUER, World, asked, is_page_about, open_world, opened
-from useid_middleware import LoginCompleted, LoginFailed
+from useid_middleware import LoginCompleted, LoginFailed, PreLogin, Refuse
 from useid_middleware.emulation.provider.driver import Arrival
 from useid_middleware.emulation.provider.policy import Policy
 
@@ -134,6 +134,22 @@ async def test_a_login_that_took_too_long_starts_anew(world: World) -> None:
     assert (answer.status, answer.header("location")) == (303, "/auth/login?provider=op")
     assert world.provider.received("/token") == []
     assert await world.who(browser) == ""
+
+
+async def test_a_login_that_is_back_or_never_left_leaves_its_place_to_the_next() -> None:
+    async with opened(limits={"under_way": 1}) as world:
+        for _ in range(2):
+            assert (await world.log_in(world.browser())).status == 303
+        refusals = [True, False]
+
+        @world.events.on(PreLogin)
+        def refuse_once(event: PreLogin) -> None:
+            if refusals.pop(0):
+                raise Refuse("closed")
+
+        assert (await world.browser().get("/login?provider=op")).status == 403
+        await world.begin(world.browser())
+        assert (await world.browser().get("/login?provider=op")).status == 429
 
 
 async def test_a_browser_that_takes_no_cookies_gets_a_page_and_is_not_sent_in_circles(world: World) -> None:

@@ -12,6 +12,8 @@ VERBS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "take": lambda store: store.take("key"),
     "delete": lambda store: store.delete("key"),
     "find": lambda store: store.find("index"),
+    "occupy": lambda store: store.occupy("count", slot=3, lowest=1, highest=5, limit=5, ttl=60.0),
+    "vacate": lambda store: store.vacate("count", 3),
     "spend": lambda store: store.spend([Bucket("one", 60.0, 5), Bucket("two", 60.0, 5)]),
     "publish": lambda store: store.publish("channel", b""),
     "subscribe": lambda store: store.subscribe("channel", Inbox()),

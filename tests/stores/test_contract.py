@@ -281,6 +281,45 @@ async def test_processes_share_a_bucket(shared_backend: Backend) -> None:
     assert waits.count(0.0) == 5
 
 
+# occupy, vacate
+
+
+async def occupy(store: Store, slot: int, *, limit: int = 3, key: str = "count") -> int | None:
+    return await store.occupy(key, slot=slot, lowest=slot - 2, highest=slot + 2, limit=limit, ttl=MINUTE)
+
+
+async def test_as_many_as_the_limit_are_counted_and_the_next_hears_of_the_lowest_slot(store: Store) -> None:
+    assert [await occupy(store, slot) for slot in (12, 10, 11, 11, 12)] == [None, None, None, 10, 10]
+    assert await occupy(store, 11, key="another") is None
+    assert await occupy(store, 12, limit=4) is None
+
+
+async def test_what_is_given_back_can_be_taken_again_and_nothing_twice(store: Store) -> None:
+    assert [await occupy(store, slot) for slot in (10, 10, 11)] == [None, None, None]
+    await store.vacate("count", 10)
+    assert [await occupy(store, 11), await occupy(store, 11)] == [None, 10]
+    for _ in range(3):
+        await store.vacate("count", 10)
+        await store.vacate("count", 99)
+        await store.vacate("nothing", 10)
+    assert [await occupy(store, 11), await occupy(store, 11)] == [None, 11]
+
+
+@pytest.mark.parametrize("later", [13, 7])
+async def test_slots_out_of_reach_do_not_count(store: Store, later: int) -> None:
+    """A slot in the future is one of before the clock was set back."""
+    assert [await occupy(store, 10) for _ in range(3)] == [None, None, None]
+    assert await occupy(store, 12) == 10
+    assert [await occupy(store, later) for _ in range(4)] == [None, None, None, later]
+    assert await occupy(store, 10, limit=3) is None
+
+
+async def test_of_many_at_once_and_of_several_processes_the_limit_is_let_through(shared_backend: Backend) -> None:
+    stores = [await shared_backend.open(), await shared_backend.open()]
+    taken = await asyncio.gather(*(occupy(stores[n % 2], n % 3, limit=5) for n in range(40)))
+    assert taken.count(None) == 5
+
+
 # publish, subscribe
 
 
@@ -458,6 +497,8 @@ async def test_a_store_that_is_not_open_is_unavailable(shared_backend: Backend) 
         store.delete("key"),
         store.find("index"),
         store.spend([Bucket("bucket", 1, 1)]),
+        occupy(store, 1),
+        store.vacate("count", 1),
         store.publish("channel", b""),
         store.subscribe("channel", Inbox()),
     ):
@@ -479,6 +520,7 @@ async def test_key_prefixes_keep_applications_apart(shared_backend: Backend) -> 
         assert await two.find("index") == ["key"]
         bucket = Bucket("bucket", MINUTE, 1)
         assert [await one.spend([bucket]), await two.spend([bucket])] == [0.0, 0.0]
+        assert [await occupy(one, 1, limit=1), await occupy(two, 1, limit=1)] == [None, None]
         await one.publish("key", b"of one")
         await two.publish("key", b"of two")
         assert await heard.has(1) == [b"of two"]
@@ -529,6 +571,8 @@ _VERBS = st.one_of(
     st.tuples(st.just("delete"), _KEYS),
     st.tuples(st.just("find"), st.sampled_from(["i", "j"])),
     st.tuples(st.just("spend"), st.lists(_KEYS, max_size=3)),
+    st.tuples(st.just("occupy"), _KEYS, st.integers(-3, 3)),
+    st.tuples(st.just("vacate"), _KEYS, st.integers(-3, 3)),
 )
 
 
@@ -540,6 +584,10 @@ async def _perform(store: Store, steps: list[tuple[Any, ...]]) -> list[object]:
                 answers.append(await store.put(key, value, ttl=MINUTE, indexes=indexes))
             case "replace", [key, value, version]:
                 answers.append(await store.replace(key, value, expected_version=version, ttl=MINUTE, message=value))
+            case "occupy", [key, slot]:
+                answers.append(await occupy(store, slot, key=key))
+            case "vacate", [key, slot]:
+                await store.vacate(key, slot)
             case "find", [index]:
                 answers.append(sorted(await store.find(index)))
             case "spend", [keys]:

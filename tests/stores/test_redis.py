@@ -38,8 +38,9 @@ async def test_every_key_has_a_time_to_live(store: Store, admin: Redis) -> None:
     await store.replace("c", b"", expected_version=1, ttl=3 * MINUTE, message=b"")
     await store.replace("b", b"", expected_version=1, ttl=3 * MINUTE)
     await store.spend([Bucket("x", MINUTE, 5), Bucket("y", 1, 5)])
+    await store.occupy("z", slot=1, lowest=0, highest=2, limit=1, ttl=MINUTE)
     await store.take("a")
-    keys = [b"test:b:x", b"test:b:y", b"test:i:one", b"test:v:a", b"test:v:b", b"test:v:c"]
+    keys = [b"test:b:x", b"test:b:y", b"test:i:one", b"test:n:z", b"test:v:a", b"test:v:b", b"test:v:c"]
     assert sorted(await admin.keys("*")) == keys
     for key in keys:
         assert 0 < await admin.pttl(key) <= 3 * MINUTE * 1000

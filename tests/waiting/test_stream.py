@@ -15,6 +15,7 @@ from useid_middleware.errors import StateError, UnavailableError
 from useid_middleware.http.sse import EventStreams
 from useid_middleware.settings import LimitSettings
 from useid_middleware.stores.base import Callback, Unsubscribe, Versioned
+from useid_middleware.stores.limits import Places
 from useid_middleware.stores.memory import MemoryStore
 from useid_middleware.waiting.records import Current, News, WaitingRecords
 from useid_middleware.waiting.stream import Frames, StatusStream
@@ -32,6 +33,7 @@ class Record:
     id: str
     deadline: float
     state: State = State.OPEN
+    created_at: float = 0.0
 
 
 def at_time(record: Record, /, *, now: float) -> Record:
@@ -81,6 +83,7 @@ class Page:
             at_time=at_time,
             status=status,
             final={State.DONE, State.EXPIRED},
+            places=Places(self.store, "test", 10, 60.0),
         )
         self.id = "i" * 22
         self.expiries = 0

@@ -84,6 +84,7 @@ class EIDService:
             at_time=core.at_time,
             status=core.status,
             final=core.FINAL,
+            places=limits.waiting_eid,
         )
         #: Those that are bound by WebAuthn.
         self.bound = BoundRecords(
@@ -112,7 +113,7 @@ class EIDService:
         """A new login for the browser that holds ``browser_secret``; with ``tc_token_url``, one of another site."""
         if self._server is None and not tc_token_url:
             raise not_found()
-        await self._limits.begin(self._limits.waiting_eid, self._limits.ip(ip))
+        await self._limits.spend(self._limits.ip(ip))
         now = self._clock()
         drawn = self._random_bytes(2 * ID_SIZE)
         login_id = b64url(drawn[:ID_SIZE])
@@ -291,7 +292,7 @@ class EIDService:
         """The embedded eID server says that a session is over; ``minor`` is empty where it has a result."""
         found = await self._store.get(_server_key(session_id))
         if found is not None and minor:
-            await self.reject(found.value.decode(), reason=_reason_of(minor), minor=minor)
+            await self.reject(found.value.decode("ascii", "replace"), reason=_reason_of(minor), minor=minor)
 
     async def expire(self, login_id: str) -> None:
         """Write down that the login has expired, if it has and nobody did; all who watch are told, once."""

@@ -51,7 +51,13 @@ class OIDC:
         self._warming: asyncio.Future[None] | None = None
         oidc = settings.oidc
         self.service = OIDCService(
-            clients=self.clients, store=store, events=events, settings=oidc, clock=clock, random_bytes=random_bytes
+            clients=self.clients,
+            store=store,
+            events=events,
+            limits=limits,
+            settings=oidc,
+            clock=clock,
+            random_bytes=random_bytes,
         )
         self.tokens = SessionTokens(
             service=self.service,

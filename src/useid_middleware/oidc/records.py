@@ -38,6 +38,7 @@ class PostedResponse(Record, frozen=True):
     """The parameters of a form_post response, until the browser comes back for them."""
 
     pairs: tuple[tuple[str, str], ...]
+    created_at: float
 
 
 attempts: Final = RecordType(Attempt)

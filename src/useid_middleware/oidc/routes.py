@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from .._codec import b64url, is_b64url, replace
 from ..errors import AuthenticationError, RateLimited, RefusedError, RequestError, UseIDError
 from ..events import Answered, Events, LoginFailed
-from ..http.asgi import ASGIApp
+from ..http.asgi import ASGIApp, Headers
 from ..http.cookies import Cookie
 from ..http.redirects import check_redirect
 from ..http.requests import Request
@@ -128,17 +128,19 @@ class OIDCRoutes:
             return await self._failed(request, error, name=name, return_to=return_to)
 
     async def _begin(self, request: Request, name: str, return_to: str, wishes: Wishes) -> ASGIApp:
-        await self._limits.begin(self._limits.attempts)
         secret = self._browser_secret(request) or b64url(self._random_bytes(_SECRET_SIZE))
-        address = await self._service.begin(
-            name,
-            scope=request.scope,
-            browser=secret,
-            redirect_uri=request.server + self.callback_path(name),
-            return_to=return_to,
-            wishes=wishes,
-            server=request.server,
-        )
+        now = self._clock()
+        async with self._limits.attempts.begun(now):
+            address = await self._service.begin(
+                name,
+                scope=request.scope,
+                browser=secret,
+                redirect_uri=request.server + self.callback_path(name),
+                return_to=return_to,
+                wishes=wishes,
+                server=request.server,
+                now=now,
+            )
         max_age = int(self._settings.oidc.attempt_lifetime)
         return redirect(address, headers=[ATTEMPT_COOKIE.set(secret, secure=request.secure, max_age=max_age)])
 
@@ -199,8 +201,8 @@ class OIDCRoutes:
     async def posted_callback(self, request: Request, name: str) -> ASGIApp:
         """A form_post response: kept for a moment, until the browser comes for it with its cookie."""
         try:
-            await self._limits.begin(self._limits.responses, self._limits.ip(request.ip))
-            handle = await self._service.keep_response(await request.form_pairs(limit=_MAX_RESPONSE))
+            await self._limits.spend(self._limits.ip(request.ip))
+            handle = await self._service.responses.keep(await request.form_pairs(limit=_MAX_RESPONSE))
         except UseIDError as error:
             return await self._failed(request, error, name=name, return_to="", is_callback=True)
         return redirect(f"{request.server_path}{self.callback_path(name)}?{urlencode({'posted': handle})}")
@@ -212,7 +214,7 @@ class OIDCRoutes:
             await self._limits.spend(self._limits.ip(request.ip))
             pairs: Sequence[tuple[str, str]] = request.pairs()
             if len(pairs) == 1 and pairs[0][0] == "posted":
-                pairs = await self._service.response(pairs[0][1])
+                pairs = await self._service.responses.take(pairs[0][1])
             secret = self._browser_secret(request)
             if secret is None:
                 raise AuthenticationError(
@@ -265,7 +267,7 @@ class OIDCRoutes:
     ) -> ASGIApp:
         page = silent_page(server=request.server_path, outcome=outcome, session_state=session_state)
         status = 200 if refused is None else refused.status_hint
-        return html_response(page, status=status, content_security_policy=SILENT_POLICY, headers=retry_after(refused))
+        return html_response(page, status=status, content_security_policy=SILENT_POLICY, refusal=refused)
 
     # when it went wrong
 
@@ -284,7 +286,7 @@ class OIDCRoutes:
         retry = again if name and self._settings.paths.login else ""
         if isinstance(error, RateLimited):
             # Nobody else hears of it: who floods us must not flood the listeners, and with them a log or a mailbox.
-            return self._error_page(request, error.code, error.status_hint, retry=retry, error=error)
+            return self._error_page(request, error.code, error.status_hint, retry=retry, refusal=error)
         is_stale = is_callback and error.code in _STALE
         if (is_stale or error.code == "cookie_missing") and current_session(request.scope) is not None:
             # The back button, or a second tab that was slower: whoever is logged in has nothing to be told.
@@ -312,7 +314,8 @@ class OIDCRoutes:
                 again, headers=[clear, RESTART_COOKIE.set("1", secure=request.secure, max_age=_RESTART_PAUSE)]
             )
         message = error.message if is_refusal else ""
-        return self._error_page(request, error.code, error.status_hint, retry=retry, message=message, error=error)
+        headers = retry_after(error)
+        return self._error_page(request, error.code, error.status_hint, retry=retry, message=message, headers=headers)
 
     def _error_page(
         self,
@@ -322,7 +325,8 @@ class OIDCRoutes:
         *,
         retry: str = "",
         message: str = "",
-        error: UseIDError | None = None,
+        headers: Headers | None = None,
+        refusal: UseIDError | None = None,
     ) -> ASGIApp:
         page = error_page(
             server=request.server_path,
@@ -333,7 +337,9 @@ class OIDCRoutes:
             landing=request.app_root + self._settings.landing_page,
             message=message,
         )
-        return html_response(page, status=status, content_security_policy=ERROR_POLICY, headers=retry_after(error))
+        return html_response(
+            page, status=status, content_security_policy=ERROR_POLICY, headers=headers, refusal=refusal
+        )
 
     def _checked_return(self, request: Request, target: str) -> str:
         """Where a stranger says that the login should lead, if it may."""

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from .._codec import b64url, encode_json, is_b64url, replace
 from .._sealing import NONCE_SIZE, SealBroken, seal, unseal
-from ..errors import AuthenticationError, ProviderError, RequestError, StateError, UseIDError
+from ..errors import AuthenticationError, ProviderError, RequestError, StateError, UnavailableError, UseIDError
 from ..events import Answered, Events, PreLogin
 from ..http.asgi import Scope
 from ..identity import Identity
 from ..settings import OIDCProvider, OIDCSettings
 from ..stores.base import Clock, Store
-from ..stores.limits import RESPONSE_LIFETIME
+from ..stores.limits import Limits
 from .client import ProviderClient
 from .core import claims_sources, dpop
 from .core.authorization import Attempt, authorization_request, authorization_url, new_attempt, pushed_url
@@ -23,8 +23,8 @@ from .core.callback import CheckedCallback, check_callback, read_parameters, tok
 from .core.jarm import read_jarm
 from .core.tokens import ExpectedIdToken, IdToken, TokenSet, verify_id_token
 from .core.webfinger import issuer_of, normalise, webfinger_url
-from .handles import Handles
-from .records import PostedResponse, SessionSecret, attempts, posted_responses, session_secrets
+from .handles import Handles, PostedResponses
+from .records import SessionSecret, attempts, session_secrets
 
 logger = logging.getLogger("useid_middleware")
 
@@ -61,6 +61,7 @@ class OIDCService:
         clients: Mapping[str, ProviderClient],
         store: Store,
         events: Events,
+        limits: Limits,
         settings: OIDCSettings,
         clock: Clock,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -68,11 +69,12 @@ class OIDCService:
         self.clients = clients
         self._store = store
         self._events = events
+        self._limits = limits
         self._settings = settings
         self._clock = clock
         self._random_bytes = random_bytes
         self._requests = Handles("oidc-request", store=store, random_bytes=random_bytes)
-        self._responses = Handles("oidc-response", store=store, random_bytes=random_bytes)
+        self.responses = PostedResponses(store=store, places=limits.responses, clock=clock, random_bytes=random_bytes)
 
     def client(self, name: str) -> ProviderClient:
         """The client of the provider with this name; its callers have checked that there is one."""
@@ -101,7 +103,16 @@ class OIDCService:
     # there
 
     async def begin(
-        self, name: str, *, scope: Scope, browser: str, redirect_uri: str, return_to: str, wishes: Wishes, server: str
+        self,
+        name: str,
+        *,
+        scope: Scope,
+        browser: str,
+        redirect_uri: str,
+        return_to: str,
+        wishes: Wishes,
+        server: str,
+        now: float,
     ) -> str:
         """The address at the provider to send the browser to.
 
@@ -111,7 +122,7 @@ class OIDCService:
         """
         client = self.client(name)
         provider = client.provider
-        question = PreLogin(self._clock(), name, scope, provider.scopes, dict(provider.parameters))
+        question = PreLogin(now, name, scope, provider.scopes, dict(provider.parameters))
         if not wishes.silent:
             await self._events.emit(question)
             if question.response is not None:
@@ -129,7 +140,7 @@ class OIDCService:
             acr_values=provider.acr_values,
             prompt=wishes.prompt or provider.prompt,
             silent=wishes.silent,
-            now=self._clock(),
+            now=now,
             dpop_key=dpop.new_dpop_key(self._random_bytes(dpop.RANDOM_SIZE)) if provider.dpop else b"",
         )
         parameters = authorization_request(
@@ -165,19 +176,6 @@ class OIDCService:
 
     # and back
 
-    async def keep_response(self, pairs: Sequence[tuple[str, str]]) -> str:
-        """Keep the parameters of a form_post response until the browser comes back for them; a handle.
-
-        A browser does not send our cookies with a form that another site posts; it does with the redirect after it.
-        """
-        value = posted_responses.encode(PostedResponse(tuple(pairs)))
-        return await self._responses.keep(value, ttl=RESPONSE_LIFETIME)
-
-    async def response(self, handle: str) -> Sequence[tuple[str, str]]:
-        """The parameters behind a handle, once; empty when there are none (any more)."""
-        found = await self._responses.take(handle)
-        return posted_responses.decode(found).pairs if found is not None else ()
-
     async def read_response(self, name: str, pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
         """The parameters of an authorization response, taken out of its signed token where we asked for one (JARM)."""
         parameters = read_parameters(pairs)
@@ -210,7 +208,7 @@ class OIDCService:
         a stranger's attempt is left to its owner.
         """
         attempt = await self._look_up(state, browser)
-        if attempt is None or attempt.provider != name or await self._store.take(_attempt_key(state)) is None:
+        if attempt is None or attempt.provider != name or not await self._forget(attempt):
             raise StateError(
                 "state_mismatch", "state: expected that of a login which this browser began", status_hint=400
             )
@@ -328,11 +326,18 @@ class OIDCService:
             for old in sorted(living, key=lambda each: each.created_at)[
                 : len(living) - self._settings.attempt_slots + 1
             ]:
-                await self._store.delete(_attempt_key(old.state))
+                await self._forget(old)
         key = _attempt_key(attempt.state)
         nonce = self._random_bytes(NONCE_SIZE)
         sealed = seal(attempts.encode(attempt), secret=browser.encode(), purpose=key.encode(), nonce=nonce)
         await self._store.put(key, sealed, ttl=self._settings.attempt_lifetime, indexes=[index])
+
+    async def _forget(self, attempt: Attempt) -> bool:
+        """The attempt is over; ``True`` for the one caller who ended it."""
+        is_ours = await self._store.take(_attempt_key(attempt.state)) is not None
+        if is_ours:
+            await self._limits.attempts.give_back(attempt.created_at)
+        return is_ours
 
     async def _look_up(self, state: str, browser: str) -> Attempt | None:
         if not is_b64url(state, 32):
@@ -343,7 +348,8 @@ class OIDCService:
             return None
         try:
             return attempts.decode(unseal(found.value, secret=browser.encode(), purpose=key.encode()))
-        except SealBroken:
+        except (SealBroken, UnavailableError):
+            # Changed, or of another version: the login begins anew, and is not in the way of others.
             return None
 
 

@@ -43,6 +43,7 @@ class DeviceService:
             at_time=core.enrolment_at_time,
             status=core.enrolment_status,
             final=core.ENROLMENT_FINAL,
+            places=limits.enrolments,
         )
         self._accounts = accounts
         self._sessions = sessions
@@ -54,8 +55,7 @@ class DeviceService:
 
     async def offer(self, account_id: str, *, server: str, ip: str) -> Current[Enrolment]:
         """The logged-in user wants to add a phone."""
-        own = self._limits.ip(ip), self._limits.account(account_id)
-        await self._limits.begin(self._limits.enrolments, *own)
+        await self._limits.spend(self._limits.ip(ip), self._limits.account(account_id))
         now = self._clock()
         drawn = self._random_bytes(64)
         enrolment = Enrolment(

@@ -81,6 +81,7 @@ class QRService:
             at_time=core.at_time,
             status=core.status,
             final=core.FINAL,
+            places=limits.waiting,
         )
         #: Those that are bound by WebAuthn.
         self.bound = BoundRecords(
@@ -109,7 +110,7 @@ class QRService:
         names = (self._settings.app_name, *self._settings.app_names)
         if app_name and app_name not in names:
             raise RequestError("app_name_refused", "appName: expected one of app_name and app_names of the settings")
-        await self._limits.begin(self._limits.waiting, self._limits.ip(ip))
+        await self._limits.spend(self._limits.ip(ip))
         now = self._clock()
         context = RequestContext(
             appName=app_name or names[0],

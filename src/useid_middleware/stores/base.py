@@ -12,7 +12,7 @@ step happens once: a ``put``, ``replace`` or ``take`` that has happened says so 
 is therefore always true. ``UnavailableError`` means that the outcome is unknown: the step has not happened, or has, or
 (Redis stood still and goes on) still will; never twice, and never over somebody else's later one. Who hears it reads
 the state before going on, or leaves that to whoever asks again. ``spend`` may take a second token, ``publish`` is sent
-once and may be lost.
+once and may be lost, ``occupy`` may count twice, and ``vacate`` not at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -91,6 +91,18 @@ class Store(Protocol):
         A bucket that has a token is charged even when another one is empty (an attacker does not save tokens by being
         refused elsewhere). Buckets vanish by themselves when they are full again.
         """
+        ...
+
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        """Count one more in a slot of ``key``, unless ``limit`` are counted in those from ``lowest`` to ``highest``.
+
+        ``None`` if it has been counted, else the lowest of these that counts any. Other slots are forgotten, and all
+        of them after ``ttl`` without a call.
+        """
+        ...
+
+    async def vacate(self, key: str, slot: int) -> None:
+        """Count one less in that slot, if it counts any."""
         ...
 
     async def publish(self, channel: str, message: bytes) -> None:

@@ -4,11 +4,15 @@ What reads and changes nothing is counted by :class:`Looks`, in the process alon
 """
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 from .._codec import b64url
-from ..errors import RateLimited
+from .._lifetime import CLOCK_SLACK
+from ..errors import RateLimited, UnavailableError
 from ..settings import LimitSettings, Settings
 from .base import Bucket, Clock, Store
 from .memory import MemoryStore
@@ -24,32 +28,22 @@ class Limits:
         self._per_key = _rate(limits.per_key)
         self._per_account = _rate(limits.per_account)
         #: The caps on what is under way, over all addresses: logins that wait, by phone and by ID card, …
-        self.waiting = _cap("limit:waiting", settings.qr.waiting_limit, settings.qr.lifetime)
-        self.waiting_eid = _cap("limit:waiting-eid", settings.eid.waiting_limit, settings.eid.lifetime)
+        self.waiting = Places(store, "waiting", settings.qr.waiting_limit, settings.qr.lifetime)
+        self.waiting_eid = Places(store, "waiting-eid", settings.eid.waiting_limit, settings.eid.lifetime)
         #: … enrolments of phones, passkey ceremonies, temporary accounts that bind a login, …
-        self.enrolments = _cap("limit:enrolments", limits.under_way, settings.qr.enrolment_lifetime)
-        self.ceremonies = _cap("limit:ceremonies", limits.under_way, settings.webauthn.lifetime)
-        self.bindings = _cap(
-            "limit:bindings", limits.under_way, max(settings.qr.claim_lifetime, settings.eid.claim_lifetime)
-        )
+        self.enrolments = Places(store, "enrolments", limits.under_way, settings.qr.enrolment_lifetime)
+        self.ceremonies = Places(store, "ceremonies", limits.under_way, settings.webauthn.lifetime)
+        bound_for = max(settings.qr.claim_lifetime, settings.eid.claim_lifetime)
+        self.bindings = Places(store, "bindings", limits.under_way, bound_for)
         #: … logins at providers, and what these post, which is large: a twentieth of it.
-        self.attempts = _cap("limit:attempts", limits.under_way, settings.oidc.attempt_lifetime)
-        self.responses = _cap("limit:responses", limits.under_way // 20, RESPONSE_LIFETIME)
+        self.attempts = Places(store, "attempts", limits.under_way, settings.oidc.attempt_lifetime)
+        self.responses = Places(store, "responses", max(1, limits.under_way // 20), RESPONSE_LIFETIME)
 
     async def spend(self, *buckets: Bucket) -> None:
         """Take a token of each, or raise :class:`~useid_middleware.errors.RateLimited`."""
         wait = await self._store.spend(buckets)
         if wait > 0:
             raise RateLimited(wait)
-
-    async def begin(self, cap: Bucket, *own: Bucket) -> None:
-        """Take a token of each of the caller's ``own`` buckets, and only then one of the cap, which is everybody's.
-
-        In one step, a caller who is refused would use up what is left for the others.
-        """
-        if own:
-            await self.spend(*own)
-        await self.spend(cap)
 
     def ip(self, ip: str) -> Bucket:
         """The bucket of an address."""
@@ -67,6 +61,54 @@ class Limits:
         """The bucket of a login or enrolment that waits, as wide as that of a device key."""
         return Bucket(f"limit:login:{session_id}", *self._per_key)
 
+
+class Places:
+    """A cap: at most ``limit`` are under way at once, of which each is over after ``lifetime`` seconds, if not before.
+
+    Counted by the time at which they began, in slots of a sixteenth of their lifetime, so that what nobody ends falls
+    out of the count by itself; it is counted for up to a slot longer than it lives, never for less.
+
+    Take a place last, behind the caller's own buckets: whoever is refused must not use up what is left for the others.
+    """
+
+    def __init__(self, store: Store, name: str, limit: int, lifetime: float) -> None:
+        self._store = store
+        self._key = f"limit:{name}"
+        self._limit = limit
+        self._lifetime = lifetime
+        self._slot = lifetime / _SLOTS
+
+    async def take(self, now: float) -> None:
+        """Something begins at ``now`` (Unix seconds); ``RateLimited`` when all places are taken."""
+        slot = int(now // self._slot)
+        first = await self._store.occupy(
+            self._key,
+            slot=slot,
+            lowest=slot - _SLOTS,
+            highest=int((now + CLOCK_SLACK) // self._slot),
+            limit=self._limit,
+            ttl=self._lifetime + 2 * self._slot,
+        )
+        if first is not None:
+            raise RateLimited((first + _SLOTS + 1) * self._slot - now)
+
+    @asynccontextmanager
+    async def begun(self, now: float) -> AsyncIterator[None]:
+        """Take a place for what the block begins; where it fails to, the place is given back."""
+        await self.take(now)
+        try:
+            yield
+        except BaseException:
+            await self.give_back(now)
+            raise
+
+    async def give_back(self, began_at: float) -> None:
+        """What began then is over. Never fails: a place that cannot be given back falls free by itself."""
+        with suppress(UnavailableError):
+            await self._store.vacate(self._key, int(began_at // self._slot))
+
+
+_SLOTS: Final = 16
 
 #: Parameters that a form_post response brings wait so long for the browser to come back with its cookie (s).
 RESPONSE_LIFETIME = 60.0
@@ -105,14 +147,6 @@ def neighbour(ip: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(IPv6Address(int(address) >> 64 << 64))
-
-
-def _cap(key: str, limit: int, lifetime: float) -> Bucket:
-    """A cap on what waits at most ``lifetime`` seconds."""
-    # In any such span at most burst + lifetime / interval = 2 * half are created, so never more than the limit wait at
-    # once; and the cap needs no count that could drift.
-    half = max(1, limit // 2)
-    return Bucket(key, lifetime / half, half)
 
 
 def _rate(per_minute: int) -> tuple[float, int]:

@@ -112,6 +112,8 @@ class MemoryStore:
         # A bucket is the time at which it will be full again (GCRA's theoretical arrival time).
         self._buckets: dict[str, float] = {}
         self._bucket_hand: deque[str] = deque()
+        # What `occupy` counts: by key, how many in each slot. There are as many keys as caps, so none is ever purged.
+        self._counts: dict[str, dict[int, int]] = {}
         self._subscribers = Subscribers()
 
     async def open(self) -> None:
@@ -124,6 +126,7 @@ class MemoryStore:
         self._entry_hand.clear()
         self._buckets.clear()
         self._bucket_hand.clear()
+        self._counts.clear()
         self._subscribers.clear()
 
     async def put(self, key: str, value: bytes, *, ttl: float, indexes: Sequence[str] = ()) -> bool:
@@ -192,6 +195,26 @@ class MemoryStore:
             self._buckets[key] = full_at
             longest = max(longest, wait)
         return longest
+
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        """See :meth:`.base.Store.occupy`."""
+        counts = self._counts.setdefault(key, {})
+        if slot not in counts:
+            for each in [each for each in counts if not lowest <= each <= highest]:
+                del counts[each]
+        living = [each for each in counts if lowest <= each <= highest]
+        if sum([counts[each] for each in living]) >= limit:
+            return min(living)
+        counts[slot] = counts.get(slot, 0) + 1
+        return None
+
+    async def vacate(self, key: str, slot: int) -> None:
+        """See :meth:`.base.Store.vacate`."""
+        counts = self._counts.get(key, {})
+        if counts.get(slot, 0) > 1:
+            counts[slot] -= 1
+        else:
+            counts.pop(slot, None)
 
     async def publish(self, channel: str, message: bytes) -> None:
         """See :meth:`.base.Store.publish`."""

@@ -169,6 +169,38 @@ class SQLiteStore:
 
         return await self._write(operation)
 
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        """See :meth:`.base.Store.occupy`. There are as many keys as caps, so none is ever purged."""
+        key = self._prefix + key
+
+        def operation(connection: sqlite3.Connection) -> int | None:
+            around = (key, lowest, highest)
+            ((taken, first),) = connection.execute(
+                "SELECT SUM(count), MIN(slot) FROM useid_counts WHERE key = ? AND slot BETWEEN ? AND ?", around
+            ).fetchall()
+            if taken is not None and taken >= limit:
+                return int(first)
+            ((count,),) = connection.execute(
+                "INSERT INTO useid_counts (key, slot, count) VALUES (?, ?, 1)"
+                " ON CONFLICT (key, slot) DO UPDATE SET count = count + 1 RETURNING count",
+                (key, slot),
+            ).fetchall()
+            if count == 1:
+                connection.execute("DELETE FROM useid_counts WHERE key = ? AND slot NOT BETWEEN ? AND ?", around)
+            return None
+
+        return await self._write(operation)
+
+    async def vacate(self, key: str, slot: int) -> None:
+        """See :meth:`.base.Store.vacate`."""
+        place = (self._prefix + key, slot)
+
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE useid_counts SET count = count - 1 WHERE key = ? AND slot = ?", place)
+            connection.execute("DELETE FROM useid_counts WHERE key = ? AND slot = ? AND count <= 0", place)
+
+        await self._write(operation)
+
     async def publish(self, channel: str, message: bytes) -> None:
         """See :meth:`.base.Store.publish`."""
         await self._write(lambda connection: _send(connection, self._prefix + channel, message, self._clock()))

@@ -34,6 +34,8 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS useid_indexes_by_id ON useid_indexes (id)",
     "CREATE TABLE IF NOT EXISTS useid_buckets (key TEXT PRIMARY KEY, full_at REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS useid_buckets_by_time ON useid_buckets (full_at)",
+    """CREATE TABLE IF NOT EXISTS useid_counts (
+    key TEXT NOT NULL, slot INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (key, slot)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS useid_messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, message BLOB NOT NULL, sent_at REAL NOT NULL)""",
 )

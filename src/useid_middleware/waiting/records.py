@@ -15,6 +15,7 @@ from .._codec import Record, RecordType
 from ..errors import StateError
 from ..http.sse import encode_event
 from ..stores.base import Clock, Store
+from ..stores.limits import Places
 
 #: A final status is shown to connections that come later for so long, in seconds …
 SNAPSHOT_LIFETIME: Final = 60.0
@@ -27,12 +28,14 @@ _ID: Final = re.compile("[A-Za-z0-9_-]{22}").fullmatch
 
 
 class Waiting(Protocol):
-    """What such a record has: an id (16 bytes, base64url), a state, and when that ends (Unix seconds)."""
+    """What such a record has: an id (16 bytes, base64url), a state, when it began and when that ends (Unix seconds)."""
 
     @property
     def id(self) -> str: ...
     @property
     def state(self) -> StrEnum: ...
+    @property
+    def created_at(self) -> float: ...
     @property
     def deadline(self) -> float: ...
 
@@ -51,6 +54,12 @@ class Status(Protocol[R_contra]):
     """What the waiting page is told."""
 
     def __call__(self, record: R_contra, /, *, version: int, now: float) -> dict[str, object]: ...
+
+
+class Watch(Protocol[R_contra]):
+    """Is told of every change that this process makes; ``before`` is ``None`` for a new record."""
+
+    def __call__(self, before: R_contra | None, after: R_contra, /, *, now: float) -> None: ...
 
 
 class Current(Record, Generic[R], frozen=True):
@@ -73,15 +82,20 @@ class News(Record, frozen=True):
         return f"{self.version} {int(self.final)} {self.deadline!r}\n".encode() + self.chunk
 
     @classmethod
-    def decode(cls, message: bytes) -> "News":
-        """The opposite of :meth:`encode`."""
+    def decode(cls, message: bytes) -> "News | None":
+        """The opposite of :meth:`encode`; ``None`` for what is no news of ours, so that the record itself is read."""
         head, _, chunk = message.partition(b"\n")
-        version, final, deadline = head.split(b" ")
-        return cls(int(version), final == b"1", float(deadline), chunk)
+        try:
+            version, final, deadline = head.split(b" ")
+            return cls(int(version), final == b"1", float(deadline), chunk)
+        except ValueError:
+            return None
 
 
 class WaitingRecords(Generic[R]):
     """The records of one kind in a store. ``name`` begins their keys; ``final`` are the states that nothing leaves.
+
+    Each has one of ``places`` until it is in a final state.
 
     ``decoy`` is one that nobody has: what is done for an id that is unknown is done with it, so that time does not tell
     unknown ids from those of others.
@@ -98,9 +112,12 @@ class WaitingRecords(Generic[R]):
         at_time: AtTime[R],
         status: Status[R],
         final: Collection[Any],
+        places: Places,
     ) -> None:
         self.store = store
         self.clock = clock
+        #: Who counts what becomes of the records.
+        self.watch: Watch[R] | None = None
         self._name = name
         self._type = RecordType(kind)
         self._decoy = self._type.encode(decoy)
@@ -110,15 +127,19 @@ class WaitingRecords(Generic[R]):
         self._at_time = at_time
         self._status = status
         self._final = final
+        self._places = places
 
     def key(self, record_id: str) -> str:
         """Where the record is, and the channel of its news."""
         return f"{self._name}:{record_id}"
 
     async def add(self, record: R) -> Current[R]:
-        """Keep a new record."""
+        """Keep a new record; ``RateLimited`` when too many wait."""
+        await self._places.take(record.created_at)
         key, now = self.key(record.id), self.clock()
         await self.store.put(key, self._type.encode(record), ttl=_ttl(record, now))
+        if self.watch is not None:
+            self.watch(None, record, now=now)
         return Current(record, 1)
 
     async def load(self, record_id: str) -> Current[R]:
@@ -137,13 +158,18 @@ class WaitingRecords(Generic[R]):
         The change is announced in the same step, unless something has to be done first; then see :meth:`announce`.
         """
         now = self.clock()
-        return await self.store.replace(
+        is_changed = await self.store.replace(
             self.key(after.id),
             self._type.encode(after),
             expected_version=before.version,
             ttl=_ttl(after, now),
             message=self.news(Current(after, before.version + 1)).encode() if announce else None,
         )
+        if is_changed and self.watch is not None:
+            self.watch(before.record, after, now=now)
+        if is_changed and after.state in self._final:
+            await self._places.give_back(after.created_at)
+        return is_changed
 
     async def pretend(self, after: R) -> None:
         """Do what a change to ``after`` costs, and change nothing: time does not tell then that there was none."""

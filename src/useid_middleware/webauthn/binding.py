@@ -82,8 +82,9 @@ class BindingService:
         decode_sealed(sealed)
         _check_formats(attestation_formats)
         _, login = await self._find(lambda each: each.unbound(session_id), unknown=session_unknown())
-        await self._limits.begin(self._limits.bindings, self._limits.login(login.session_id))
+        await self._limits.spend(self._limits.login(login.session_id))
         now = self._clock()
+        await self._limits.bindings.take(now)
         drawn = self._random_bytes(core.USER_ID_SIZE + _CHALLENGE_SIZE)
         handle, challenge = drawn[: core.USER_ID_SIZE], drawn[core.USER_ID_SIZE :]
         lifetime = login.deadline - now
@@ -124,7 +125,7 @@ class BindingService:
                 lifetime=login.lifetime,
             )
         except UseIDError:
-            await self._store.delete(_key(user_id))
+            await self._forget(account)
             raise
         value = _accounts.encode(registered)
         if not await self._store.replace(_key(user_id), value, expected_version=version, ttl=login.lifetime):
@@ -132,7 +133,7 @@ class BindingService:
         try:
             await logins.ask(account.session_id, user_id=user_id, options=options)
         except UseIDError:
-            await self._store.delete(_key(user_id))
+            await self._forget(account)
             raise
 
     async def authenticate(
@@ -158,16 +159,23 @@ class BindingService:
         party = party_of(login.tenant)
         try:
             pin = await self._eservices.check(login.tenant)
-            if await self._store.take(_key(user_id)) is None:
+            if not await self._forget(account):
                 raise binding_unknown()
             core.verify_assertion(account, response, party=party, now=self._clock())
         except (CeremonyError, EServiceError):
-            await self._store.delete(_key(user_id))
+            await self._forget(account)
             await logins.refuse(account.session_id, user_id=user_id)
             raise
         await logins.release(account.session_id, user_id=user_id, sealed=account.sealed)
         await self._events.emit(LoginBound(self._clock(), account.session_id, login.tenant))
         return Released(account.sealed, pin)
+
+    async def _forget(self, account: TemporaryAccount) -> bool:
+        """The account is over; ``True`` for the one caller who ended it."""
+        is_ours = await self._store.delete(_key(account.user_id))
+        if is_ours:
+            await self._limits.bindings.give_back(account.registration.created_at)
+        return is_ours
 
     async def _load(self, user_id: str) -> tuple[TemporaryAccount, int]:
         found = await self._store.get(_key(check_user_id(user_id)))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from .._codec import Record, RecordType, b64url, is_b64url
 from ..errors import RequestError
 from ..stores.base import Store
+from ..stores.limits import Places
 from ..waiting.browser import browser_hash
 from .core.extensions import AuthenticationExtensions
 from .core.options import AuthenticationState, RegistrationState, UserVerification
@@ -32,6 +33,13 @@ class Ceremony(Record, frozen=True):
     account_id: str = ""
     registration: RegistrationState | None = None
     authentication: AuthenticationState | None = None
+
+    @property
+    def began_at(self) -> float:
+        """Unix seconds."""
+        state = self.registration or self.authentication
+        assert state is not None
+        return state.created_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +73,14 @@ _decoy: Final = _ceremonies.encode(
 class Ceremonies:
     """The ceremonies of one plugin; each must be finished within ``lifetime`` seconds."""
 
-    def __init__(self, *, store: Store, lifetime: float, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, *, store: Store, lifetime: float, places: Places, random_bytes: Callable[[int], bytes]) -> None:
         self._store = store
         self._lifetime = lifetime
+        self._places = places
         self._random_bytes = random_bytes
 
     async def keep(self, ceremony: Ceremony, options: dict[str, Any]) -> Begun:
-        """What the browser is told of a ceremony that is kept from now on."""
+        """What the browser is told of a ceremony that is kept from now on. Its place has been taken."""
         ceremony_id = b64url(self._random_bytes(ID_SIZE))
         await self._store.put(_key(ceremony_id), _ceremonies.encode(ceremony), ttl=self._lifetime)
         return Begun(ceremony_id, options)
@@ -86,7 +95,10 @@ class Ceremonies:
         if ceremony.purpose is not purpose or not compare_digest(ceremony.bound, bound):
             # Not this browser's: it must not use up another one's challenge either.
             raise _ceremony_unknown()
-        if await self._store.take(_key(ceremony_id)) is None or ceremony.account_id != account_id:
+        if await self._store.take(_key(ceremony_id)) is None:
+            raise _ceremony_unknown()
+        await self._places.give_back(ceremony.began_at)
+        if ceremony.account_id != account_id:
             raise _ceremony_unknown()
         return ceremony
 

@@ -70,7 +70,9 @@ class PasskeyService:
         clock: Clock,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._ceremonies = Ceremonies(store=store, lifetime=settings.lifetime, random_bytes=random_bytes)
+        self._ceremonies = Ceremonies(
+            store=store, lifetime=settings.lifetime, places=limits.ceremonies, random_bytes=random_bytes
+        )
         self._accounts = accounts
         self._sessions = sessions
         self._events = events
@@ -82,24 +84,26 @@ class PasskeyService:
 
     async def begin_registration(self, party: RelyingParty, session: Session, *, token: str, ip: str) -> Begun:
         """Options for a new passkey of the session's account."""
-        await self._limits.begin(self._limits.ceremonies, *self._own(session, ip))
-        known = await self._with_room(session)
-        handle = await self.user_handle(session)
-        options, state = begin_registration(
-            party,
-            User(handle, session.username, session.username),
-            challenge=self._random_bytes(_CHALLENGE_SIZE),
-            now=self._clock(),
-            lifetime=self._settings.lifetime,
-            exclude=_descriptors(known),
-            user_verification=UserVerification(self._settings.user_verification),
-            resident_key=ResidentKey.PREFERRED,
-            hints=ALL_HINTS,
-            conveyance=Conveyance(self._settings.attestation),
-            extensions=RegistrationExtensions(cred_props=True),
-        )
-        ceremony = Ceremony(Purpose.REGISTER, browser_hash(token), session.account_id, registration=state)
-        return await self._ceremonies.keep(ceremony, options)
+        await self._limits.spend(*self._own(session, ip))
+        now = self._clock()
+        async with self._limits.ceremonies.begun(now):
+            known = await self._with_room(session)
+            handle = await self.user_handle(session)
+            options, state = begin_registration(
+                party,
+                User(handle, session.username, session.username),
+                challenge=self._random_bytes(_CHALLENGE_SIZE),
+                now=now,
+                lifetime=self._settings.lifetime,
+                exclude=_descriptors(known),
+                user_verification=UserVerification(self._settings.user_verification),
+                resident_key=ResidentKey.PREFERRED,
+                hints=ALL_HINTS,
+                conveyance=Conveyance(self._settings.attestation),
+                extensions=RegistrationExtensions(cred_props=True),
+            )
+            ceremony = Ceremony(Purpose.REGISTER, browser_hash(token), session.account_id, registration=state)
+            return await self._ceremonies.keep(ceremony, options)
 
     async def register(
         self,
@@ -149,14 +153,16 @@ class PasskeyService:
         """
         check_text("username", username, may_be_empty=True)
         # Not by account: whoever knows somebody's name could keep them out.
-        await self._limits.begin(self._limits.ceremonies, self._limits.ip(ip))
-        allow: Sequence[Descriptor] = ()
-        if username:
-            known = await self._accounts.passkeys_of_name(username, limit=_MAX_LISTED)
-            key = await self._accounts.secret(_DECOYS)
-            allow = with_decoys(_descriptors(known), username, key=key)
-        ceremony = Ceremony(Purpose.LOGIN, browser_hash(browser_secret))
-        return await self._begin(party, ceremony, allow=allow, handle=b"", hints=ALL_HINTS)
+        await self._limits.spend(self._limits.ip(ip))
+        now = self._clock()
+        async with self._limits.ceremonies.begun(now):
+            allow: Sequence[Descriptor] = ()
+            if username:
+                known = await self._accounts.passkeys_of_name(username, limit=_MAX_LISTED)
+                key = await self._accounts.secret(_DECOYS)
+                allow = with_decoys(_descriptors(known), username, key=key)
+            ceremony = Ceremony(Purpose.LOGIN, browser_hash(browser_secret))
+            return await self._begin(party, ceremony, now=now, allow=allow, handle=b"", hints=ALL_HINTS)
 
     async def log_in(
         self, party: RelyingParty, ceremony_id: str, credential: object, *, browser_secret: str, ip: str
@@ -178,13 +184,15 @@ class PasskeyService:
 
     async def begin_step_up(self, party: RelyingParty, session: Session, *, token: str, ip: str) -> Begun:
         """Options for proving more, with one of the account's own passkeys; ``passkey_missing`` if it has none."""
-        await self._limits.begin(self._limits.ceremonies, *self._own(session, ip))
-        known = await self._accounts.passkeys(session.account_id)
-        if not known:
-            raise StateError("passkey_missing", "step-up: this account has no passkey")
-        ceremony = Ceremony(Purpose.STEP_UP, browser_hash(token), session.account_id)
-        handle, allow = await self.user_handle(session), _descriptors(known)
-        return await self._begin(party, ceremony, allow=allow, handle=handle, hints=hints_for(allow))
+        await self._limits.spend(*self._own(session, ip))
+        now = self._clock()
+        async with self._limits.ceremonies.begun(now):
+            known = await self._accounts.passkeys(session.account_id)
+            if not known:
+                raise StateError("passkey_missing", "step-up: this account has no passkey")
+            ceremony = Ceremony(Purpose.STEP_UP, browser_hash(token), session.account_id)
+            handle, allow = await self.user_handle(session), _descriptors(known)
+            return await self._begin(party, ceremony, now=now, allow=allow, handle=handle, hints=hints_for(allow))
 
     async def step_up(
         self, party: RelyingParty, session: Session, ceremony_id: str, credential: object, *, token: str, ip: str
@@ -264,6 +272,7 @@ class PasskeyService:
         party: RelyingParty,
         ceremony: Ceremony,
         *,
+        now: float,
         allow: Sequence[Descriptor],
         handle: bytes,
         hints: Sequence[Hint],
@@ -275,7 +284,7 @@ class PasskeyService:
         options, state = begin_authentication(
             party,
             challenge=self._random_bytes(_CHALLENGE_SIZE),
-            now=self._clock(),
+            now=now,
             lifetime=self._settings.lifetime,
             allow=allow,
             user_handle=handle,

@@ -60,15 +60,25 @@ class Calls:
             raise unavailable(error) from error
 
     async def script(
-        self, script: str, keys: Sequence[str], *arguments: Argument, open_reply: int | None = None
+        self,
+        script: str,
+        keys: Sequence[str],
+        *arguments: Argument,
+        open_reply: int | None = None,
+        repeat: bool = True,
     ) -> Any:
-        """A script that may run twice with the same arguments; ``open_reply``: what then does not say what happened."""
+        """A script; ``repeat`` if it may run twice with the same arguments.
+
+        ``open_reply``: what then does not say what happened.
+        """
         try:
             return await self._wire.call(keys[0], "EVALSHA", SHA1[script], len(keys), *keys, *arguments)
         except NoScriptError:
             # The first call since this server started. Nothing has run.
             was_lost = False
-        except AnswerLost:
+        except AnswerLost as error:
+            if not repeat:
+                raise unavailable(error) from error
             was_lost = True
         except RedisError as error:
             raise unavailable(error) from error

@@ -5,7 +5,8 @@ value live without its entries: entries first, then the value, which alone says 
 of its own, ``token:key``; the value names it. An entry whose value is gone, or names another entry, means nothing, and
 time removes it.
 
-Below the prefix: ``v:`` values (see :mod:`.scripts`), which are channels as well, ``i:`` indexes, ``b:`` buckets.
+Below the prefix: ``v:`` values (see :mod:`.scripts`), which are channels as well, ``i:`` indexes, ``b:`` buckets,
+``n:`` counts.
 """
 
 import asyncio
@@ -20,8 +21,19 @@ from .calls import Calls, milliseconds, not_open
 from .cluster import ClusterCommands, ClusterMap
 from .connections import Timing
 from .links import SHARDED
-from .scripts import ENTER, ENTRIES, GONE_ON, MARK_LIFETIME, PUT_ALONE, REPLACE_ALONE, SPEND, TAKE_ALONE
-from .store import is_done, is_replaced, names, rate, seconds, versioned
+from .scripts import (
+    ENTER,
+    ENTRIES,
+    GONE_ON,
+    MARK_LIFETIME,
+    OCCUPY,
+    PUT_ALONE,
+    REPLACE_ALONE,
+    SPEND,
+    TAKE_ALONE,
+    VACATE,
+)
+from .store import is_done, is_replaced, names, rate, seconds, taken, versioned
 from .subscriptions import Subscriptions
 from .url import RedisURL
 
@@ -38,6 +50,7 @@ class RedisClusterStore:
         self._values = key_prefix + "v:"
         self._indexes = key_prefix + "i:"
         self._buckets = key_prefix + "b:"
+        self._counts = key_prefix + "n:"
         self._url = RedisURL.parse(url)
         self._timing = timing or Timing()
         self._map: ClusterMap | None = None
@@ -120,6 +133,17 @@ class RedisClusterStore:
         """See :meth:`..base.Store.spend`. Each bucket by itself."""
         waits = await asyncio.gather(*(self._spend(bucket) for bucket in buckets))
         return max(waits, default=0.0)
+
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        """See :meth:`..base.Store.occupy`."""
+        calls, arguments = self._calls, (slot, lowest, highest, limit, milliseconds(ttl))
+        return taken(await calls.script(OCCUPY, [self._counts + key], *arguments), lowest, highest, calls)
+
+    async def vacate(self, key: str, slot: int) -> None:
+        """See :meth:`..base.Store.vacate`."""
+        calls = self._calls
+        if await calls.script(VACATE, [self._counts + key], slot, repeat=False) != 0:
+            raise calls.nonsense()
 
     async def publish(self, channel: str, message: bytes) -> None:
         """See :meth:`..base.Store.publish`."""

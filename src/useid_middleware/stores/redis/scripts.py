@@ -123,6 +123,31 @@ for number, bucket in ipairs(KEYS) do
 end
 return longest
 """
+# KEYS: counts. ARGV: slot, lowest and highest that count, limit, ttl in ms. Returns nothing when it is counted, else
+# the first slot that counts any.
+OCCUPY: Final = """
+local lowest, highest = tonumber(ARGV[2]), tonumber(ARGV[3])
+local held = redis.call('HGETALL', KEYS[1])
+local taken, first = 0, highest
+for n = 1, #held, 2 do
+  local slot = tonumber(held[n])
+  if slot < lowest or slot > highest then
+    redis.call('HDEL', KEYS[1], held[n])
+  else
+    taken, first = taken + tonumber(held[n + 1]), math.min(first, slot)
+  end
+end
+if taken >= tonumber(ARGV[4]) then return first end
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return false
+"""
+# KEYS: counts. ARGV: slot.
+VACATE: Final = """
+local held = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or 0)
+if held > 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], -1) else redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0
+"""
 
 # --- Cluster: each script touches one key. Members of an index are entries; see cluster_store. ---
 
@@ -162,5 +187,18 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)
 #: By which Redis calls a script it knows.
 SHA1: Final = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (PUT, REPLACE, TAKE, FIND, SPEND, ENTER, PUT_ALONE, REPLACE_ALONE, TAKE_ALONE, ENTRIES)
+    for script in (
+        PUT,
+        REPLACE,
+        TAKE,
+        FIND,
+        SPEND,
+        OCCUPY,
+        VACATE,
+        ENTER,
+        PUT_ALONE,
+        REPLACE_ALONE,
+        TAKE_ALONE,
+        ENTRIES,
+    )
 }

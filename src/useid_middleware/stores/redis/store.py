@@ -4,7 +4,7 @@ Every verb is one command or one script, so it is atomic and takes one round tri
 clock is the server's. For a cluster see :mod:`.cluster_store`: here a script touches a value and its indexes.
 
 Below the prefix: ``v:`` values (see :mod:`.scripts`), ``i:`` indexes (sorted set of keys by expiry), ``b:`` buckets
-(time at which full, in microseconds), ``c:`` channels.
+(time at which full, in microseconds), ``n:`` counts, ``c:`` channels.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ..base import Bucket, Callback, Unsubscribe, Versioned
 from .calls import Calls, milliseconds, not_open
 from .connections import Commands, Timing
 from .links import PLAIN
-from .scripts import FIND, GONE_ON, MARK_LIFETIME, PUT, REPLACE, SPEND, TAKE
+from .scripts import FIND, GONE_ON, MARK_LIFETIME, OCCUPY, PUT, REPLACE, SPEND, TAKE, VACATE
 from .servers import servers_of
 from .subscriptions import OneNode, Subscriptions
 from .url import RedisURL
@@ -30,6 +30,7 @@ class RedisStore:
         self._values = key_prefix + "v:"
         self._indexes = key_prefix + "i:"
         self._buckets = key_prefix + "b:"
+        self._counts = key_prefix + "n:"
         self._channels = key_prefix + "c:"
         self._servers = servers_of(RedisURL.parse(url))
         self._timing = timing or Timing()
@@ -93,6 +94,17 @@ class RedisStore:
         arguments = [number for bucket in buckets for number in rate(bucket)]
         calls, keys = self._calls, [self._buckets + bucket.key for bucket in buckets]
         return seconds(await calls.script(SPEND, keys, *arguments), calls)
+
+    async def occupy(self, key: str, *, slot: int, lowest: int, highest: int, limit: int, ttl: float) -> int | None:
+        """See :meth:`..base.Store.occupy`."""
+        calls, arguments = self._calls, (slot, lowest, highest, limit, milliseconds(ttl))
+        return taken(await calls.script(OCCUPY, [self._counts + key], *arguments), lowest, highest, calls)
+
+    async def vacate(self, key: str, slot: int) -> None:
+        """See :meth:`..base.Store.vacate`."""
+        calls = self._calls
+        if await calls.script(VACATE, [self._counts + key], slot, repeat=False) != 0:
+            raise calls.nonsense()
 
     async def publish(self, channel: str, message: bytes) -> None:
         """See :meth:`..base.Store.publish`."""
@@ -161,3 +173,10 @@ def seconds(reply: object, calls: Calls) -> float:
     if not isinstance(reply, int) or reply < 0:
         raise calls.nonsense()
     return reply / 1e6
+
+
+def taken(reply: object, lowest: int, highest: int, calls: Calls) -> int | None:
+    """The first slot of these that counts any, or nothing."""
+    if reply is None or (isinstance(reply, int) and lowest <= reply <= highest):
+        return reply
+    raise calls.nonsense()
