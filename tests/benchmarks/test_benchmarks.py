@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from math import isclose
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from benchmarks.ours import nothing_here
 from benchmarks.rows import Row, as_json, as_markdown, as_table, row
 from useid_middleware.http.asgi import Receive, Scope, Send
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["name", "ours", "peer", "unit", "ratio", "goal", "met", "note"]
 
 
@@ -190,3 +192,13 @@ def test_the_table_of_the_documentation_is_written_from_the_rows() -> None:
     *_, first, second = as_markdown(rows).splitlines()
     assert first == "| a vs b | 1,234.6 KiB | 4,000.0 KiB | 0.309 | ≤ 0.286 | no |"
     assert second == "| c vs d | 12.3 µs on top | 9.0 µs on top | 1.37 | ≤ 10 µs | no |"
+
+
+def test_the_readme_shows_the_figures_of_the_page_about_performance() -> None:
+    readme, page = (
+        (ROOT / name).read_text(encoding="utf-8").splitlines() for name in ("README.md", "docs/performance.md")
+    )
+    heading = "| work | ours | peer | ratio | goal | met |"
+    start, end = page.index(heading), page.index("", page.index(heading))
+    shown = [line for line in readme[readme.index(heading) :] if line.startswith("| ")]
+    assert shown == [line for line in page[start:end] if line.startswith("| ")]

@@ -22,12 +22,21 @@ from useid_middleware.settings.network import NetworkSettings
 #: Addresses of this machine that browsers come from; so far from any that the documentation reserves for examples.
 HERE, ELSEWHERE, FORGED = "127.0.0.2", "127.0.0.3", "203.0.113.9"
 TRUSTING: Final[dict[str, Any]] = {"trusted_proxies": [PROXY]}
+#: Each with the plugin around it.
+FRAMEWORKS: Final = ("starlette", "fastapi", "litestar", "quart", "django", "bare")
 #: Where the app is, by who says so: nobody needs to; the proxy; the server.
 PLACES: Final[dict[str, tuple[str, dict[str, Any], list[str]]]] = {
     "root": ("/", TRUSTING, []),
     "prefix": ("/shop", TRUSTING | {"forwarded": ["for", "proto", "prefix"]}, []),
     "root_path": ("/shop", TRUSTING, ["--root-path", "/shop"]),
 }
+
+
+#: Everybody is told of the prefix by either; without one Starlette stands for all.
+DEPLOYED: Final = [
+    ("starlette", "root"),
+    *((host, place) for host in FRAMEWORKS for place in ("prefix", "root_path")),
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ def deploy(
     folder: Path,
     pki: Path,
     *,
+    host: str = "starlette",
     place: str = "/",
     arguments: list[str] | None = None,
     **settings: Any,
@@ -59,7 +69,7 @@ def deploy(
     nginx = Nginx(folder, ca, place=place)
     url = nginx.origin + place.rstrip("/")
     server = HostServer(
-        "starlette",
+        host,
         folder=folder,
         pki=pki,
         url=url,
@@ -77,13 +87,15 @@ def deploy(
     return Deployed(server, nginx, OnNetwork(url, pki, {"http2": True, "verify": ca.trust}, addresses))
 
 
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=DEPLOYED, ids="-".join)
 def deployed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, country: Path
 ) -> Iterator[Deployed]:
-    """An app at each place."""
-    place, network, arguments = PLACES[request.param]
-    made = deploy(tmp_path_factory.mktemp("nginx") / "a", country, place=place, arguments=arguments, network=network)
+    """An app of each framework."""
+    host, name = request.param
+    place, network, arguments = PLACES[name]
+    folder = tmp_path_factory.mktemp("nginx") / "a"
+    made = deploy(folder, country, host=host, place=place, arguments=arguments, network=network)
     yield made
     made.stop()
 

@@ -1,7 +1,6 @@
 """What is done to a fleet in the middle of a login, drawn from a seed: workers killed, connections of Redis' cut."""
 
 import asyncio
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ import redis.asyncio
 
 from tests.workers.fleet import Fleet
 from tests.workers.router import Served, Turns
+from tests.workers.steps import STEPS, step_of
 
 #: The longest that a fault waits after the request has left (s); most requests have been answered by then.
 _LONGEST: Final = 0.03
@@ -35,29 +35,8 @@ class What(StrEnum):
 #: Those that happen to Redis.
 CUTS: Final = (What.COMMANDS, What.NEWS, What.REDIS)
 
-_STEPS: Final = (
-    ("create", re.compile(r"POST /auth/(session/create|eid/start|passkeys/login/options)|GET /auth/login")),
-    ("events", re.compile(r"GET /auth/(eid/)?session/[^/]+/events")),
-    ("scan", re.compile(r"POST /auth/session/[^/]{22}|GET /auth/eid/tctoken/.*")),
-    ("card", re.compile(r"POST /auth/eid/paos")),
-    ("approve", re.compile(r"POST /auth/(approve|eid/session/[^/]+/sealed)")),
-    ("account", re.compile(r"POST /auth/webauthn/accounts")),
-    ("register", re.compile(r"PUT /auth/webauthn/accounts/[^/]+")),
-    ("prove", re.compile(r"POST /auth/webauthn/accounts/[^/]+/assertions")),
-    ("claim", re.compile(r"POST /auth/(session/[^/]+/claim|passkeys/login)|GET /auth/(callback|.*/refresh/.*)")),
-)
-#: The steps of each kind of login. What is named twice is hit twice as often.
-_BOUND: Final = ("account", "register", "prove")
-STEPS: Final[dict[str, tuple[str, ...]]] = {
-    "qr": ("create", "events", "scan", "approve", "approve", "approve", "claim"),
-    "qr-known": ("create", "events", "scan", "approve", "approve", "approve", "claim"),
-    "oidc": ("create", "claim"),
-    "passkey": ("create", "claim"),
-    "eid-same-device": ("create", "scan", "card", "claim"),
-    "eid-integrated": ("create", "events", "scan", "card", "approve", "approve", "claim"),
-    "eid-bound": ("create", "events", "scan", "card", *_BOUND, "claim"),
-    "bound-qr": ("create", "events", "scan", "approve", "approve", *_BOUND, "claim"),
-}
+#: Steps that are hit so many times as often as others, by the first word of the kind of login.
+_WEIGHTS: Final = {("qr", "approve"): 3, ("bound", "approve"): 2, ("eid", "approve"): 2}
 _LOGGED_IN: Final = ("LoginSucceeded", "LoginCompleted")
 #: What a worker says to its listeners within a step, by the first word of the kind of login.
 _EVENTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
@@ -101,9 +80,10 @@ class LeftError(Exception):
 
 def draw_fault(login: str, random: Random, *, among: Collection[What] = tuple(What)) -> Fault:
     """A fault for a login of this kind, ``among`` these."""
-    step = random.choice(STEPS[login])
+    kind = login.partition("-")[0]
+    [step] = random.choices(STEPS[login], [_WEIGHTS.get((kind, step), 1) for step in STEPS[login]])
     choices = [What.WORKER, What.WORKER, What.COMMANDS, What.NEWS, What.REDIS]
-    events = _EVENTS.get((login.partition("-")[0], step), ())
+    events = _EVENTS.get((kind, step), ())
     if events:
         choices += [What.EVENT, What.EVENT]
     if "events" in STEPS[login] and step not in ("create", "events"):
@@ -121,7 +101,7 @@ class Trouble:
         self._fleet = fleet
         self._turns = turns
         self._cutter = cutter
-        self._striking: asyncio.Task[None] | None = None
+        self._striking: asyncio.Task[bool] | None = None
 
     def __call__(self, served: Served) -> None:
         """A request leaves."""
@@ -134,33 +114,32 @@ class Trouble:
                 self._fleet.doom(self._fault.event)
             self._striking = asyncio.create_task(self._strike(served.worker))
 
-    async def over(self) -> bool:
-        """Wait for it; whether it has come at all."""
-        if self._striking is None:
-            return False
-        await self._striking
-        return True
+    @property
+    def has_come(self) -> bool:
+        """Whether the login has got as far."""
+        return self._striking is not None
 
-    async def _strike(self, worker: int) -> None:
+    async def over(self) -> bool:
+        """Wait for it; whether it has hit something. Deaths at events are not its own: the fleet counts them."""
+        return self._striking is not None and await self._striking
+
+    async def _strike(self, worker: int) -> bool:
         await asyncio.sleep(self._fault.delay)
         match self._fault.what:
             case What.WORKER:
-                self._fleet.kill(worker)
+                return self._fleet.kill(worker)
+            case What.EVENT:
+                return False
             case What.STREAM:
-                self._fleet.kill(self._turns.worker_of("/events"))
+                return self._fleet.kill(self._turns.worker_of("/events"))
             case What.COMMANDS:
-                await self._cut("normal")
+                return await self._cut("normal")
             case What.NEWS:
-                await self._cut("pubsub")
+                return await self._cut("pubsub")
             case What.REDIS:
-                await self._cut("normal")
-                await self._cut("pubsub")
+                return any([await self._cut("normal"), await self._cut("pubsub")])
 
-    async def _cut(self, kind: str) -> None:
-        await self._cutter.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")  # type: ignore[no-untyped-call]
-
-
-def step_of(method: str, path: str) -> str:
-    """Which step of a login a request is; empty for all others."""
-    line = f"{method} {path}"
-    return next((name for name, pattern in _STEPS if pattern.fullmatch(line)), "")
+    async def _cut(self, kind: str) -> bool:
+        command = ("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        # The answer is how many connections it was.
+        return bool(await self._cutter.execute_command(*command))  # type: ignore[no-untyped-call]

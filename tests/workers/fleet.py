@@ -6,6 +6,8 @@ The workers are forked from a process that has imported everything, so that a ne
 import asyncio
 import multiprocessing
 import socket
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.servers import PATIENCE
-from tests.workers.worker import CLOCK, DOOM, Task, listening_socket, run
+from tests.workers.worker import CLOCK, DEATHS, DOOM, Task, listening_socket, run
 
 _PROCESSES: Final = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.workers.worker"])
@@ -29,6 +31,7 @@ class Worker:
     process: ForkServerProcess | None = None
     up: asyncio.Event = field(default_factory=asyncio.Event)
     was_up: bool = False
+    is_dying: bool = False
 
     @property
     def port(self) -> int:
@@ -52,12 +55,15 @@ class Fleet:
 
     async def __aenter__(self) -> Self:
         self.move_clocks(0)
-        # One after the other: the first makes the tables.
-        for worker in self.workers:
-            self._keepers.append(asyncio.create_task(self._keep(worker)))
-            waiting = asyncio.create_task(worker.up.wait())
-            await asyncio.wait([self._keepers[-1], waiting], timeout=4 * PATIENCE, return_when="FIRST_COMPLETED")
-            if not worker.up.is_set():
+        (self.folder / DEATHS).touch()
+        # The first one makes the tables, before the others look for them.
+        for some in (self.workers[:1], self.workers[1:]):
+            self._keepers += [asyncio.create_task(self._keep(worker)) for worker in some]
+            waiting = asyncio.create_task(_all_up(some))
+            # A keeper that is done has failed.
+            await asyncio.wait([*self._keepers, waiting], timeout=4 * PATIENCE, return_when="FIRST_COMPLETED")
+            if not all(worker.up.is_set() for worker in some):
+                waiting.cancel()
                 await self.__aexit__()
                 raise RuntimeError(f"a worker did not start:\n{self.log()}")
         return self
@@ -72,11 +78,14 @@ class Fleet:
                 await asyncio.to_thread(worker.process.join)
             worker.reserved.close()
 
-    def kill(self, number: int) -> None:
-        """``kill -9``. Does nothing to one that has just died."""
-        process = self.workers[number].process
-        if process is not None:
-            process.kill()
+    def kill(self, number: int) -> bool:
+        """``kill -9``. Does nothing to one that has just died; whether it did."""
+        worker = self.workers[number]
+        if worker.process is None or worker.is_dying or not worker.process.is_alive():
+            return False
+        worker.is_dying = True
+        worker.process.kill()
+        return True
 
     def doom(self, event: str) -> None:
         """Let the next worker die that comes to this event."""
@@ -85,6 +94,10 @@ class Fleet:
     def spare(self) -> None:
         """Let them live on."""
         (self.folder / DOOM).unlink(missing_ok=True)
+
+    def deaths(self) -> Counter[str]:
+        """At which events workers have died."""
+        return Counter((self.folder / DEATHS).read_text().split())
 
     def move_clocks(self, seconds: float) -> None:
         """The workers' clocks are wrong by so much."""
@@ -103,6 +116,7 @@ class Fleet:
             arguments = (self._task, worker.number, worker.port, said)
             worker.process = _PROCESSES.Process(target=run, args=arguments, daemon=True)
             worker.process.start()
+            worker.is_dying = False
             said.close()
             with ready:
                 await _readable(ready.fileno())
@@ -116,6 +130,11 @@ class Fleet:
             await _readable(worker.process.sentinel)
             worker.up.clear()
             self.kills += 1
+
+
+async def _all_up(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        await worker.up.wait()
 
 
 def _is_up(ready: Connection) -> bool:

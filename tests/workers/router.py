@@ -1,4 +1,7 @@
-"""A load balancer without affinity, inside the HTTP clients of one login: each request goes to another worker."""
+"""A load balancer without affinity, inside the HTTP clients of one login: each request goes to another worker.
+
+A test may name the worker for each kind of request.
+"""
 
 import asyncio
 import time
@@ -29,11 +32,16 @@ class Turns:
 
     ports: Sequence[int]
     sent: Callable[[Served], None] = lambda _: None
+    #: The worker that must get a request, by its method and path; nothing where it may be the next one.
+    pinned: Callable[[str, str], int | None] = lambda _, __: None
     served: list[Served] = field(default_factory=list)
     turn: int = 0
 
-    def next(self) -> int:
-        """The number of the next worker."""
+    def next(self, method: str, path: str) -> int:
+        """The number of the worker that gets this request."""
+        pinned = self.pinned(method, path)
+        if pinned is not None:
+            return pinned
         self.turn = (self.turn + 1) % len(self.ports)
         return self.turn
 
@@ -55,7 +63,7 @@ class Router(httpx2.AsyncBaseTransport):
         path = urlsplit(str(request.url)).path
         while True:
             for _ in self._turns.ports:
-                served = Served(request.method, path, self._turns.next())
+                served = Served(request.method, path, self._turns.next(request.method, path))
                 self._turns.served.append(served)
                 self._turns.sent(served)
                 url = request.url.copy_with(host="127.0.0.1", port=self._turns.ports[served.worker])

@@ -21,8 +21,10 @@ from useid_middleware.http.asgi import ASGIApp
 
 #: In the fleet's folder: by how much all clocks are wrong (s) …
 CLOCK: Final = "clock"
-#: … and the event at which the next worker dies.
+#: … the event at which the next worker dies …
 DOOM: Final = "doom"
+#: … and those at which one has, a line each.
+DEATHS: Final = "deaths"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Doom:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._deaths = file.with_name(DEATHS)
 
     def __call__(self, event: Event) -> None:
         """Die, or not."""
@@ -58,6 +61,8 @@ class Doom:
             self._file.unlink()
         except FileNotFoundError:
             return  # Nobody is to die, or another worker just has.
+        with self._deaths.open("a") as deaths:
+            deaths.write(f"{type(event).__name__}\n")
         os.kill(os.getpid(), signal.SIGKILL)
 
 
