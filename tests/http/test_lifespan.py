@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import FrameType
 
@@ -165,7 +167,6 @@ def test_the_servers_owner_stays_visible_and_a_later_handler_is_left_alone(serve
 
 
 async def test_watches_share_one_handler_and_one_that_is_forgotten_is_over(server_handler: list[int]) -> None:
-    before = signal.getsignal(signal.SIGTERM)
     heard: list[str] = []
     first, second = ShutdownWatch(lambda: heard.append("first")), ShutdownWatch(lambda: heard.append("second"))
     del second
@@ -173,7 +174,24 @@ async def test_watches_share_one_handler_and_one_that_is_forgotten_is_over(serve
     os.kill(os.getpid(), signal.SIGTERM)
     assert (heard, server_handler) == (["first"], [signal.SIGTERM])
     first.end()
-    assert signal.getsignal(signal.SIGTERM) is before
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (heard, server_handler) == (["first"], [signal.SIGTERM] * 2)
+
+
+def test_when_nobody_watches_any_more_the_processs_own_handlers_are_back() -> None:
+    program = """
+import signal
+from useid_middleware.http.lifespan import ShutdownWatch
+before = [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)]
+signal.signal(signal.SIGTERM, print)
+watches = ShutdownWatch(int), ShutdownWatch(int)
+for watch in watches:
+    assert signal.getsignal(signal.SIGTERM) is not print
+    watch.end()
+print(signal.getsignal(signal.SIGTERM) is print, signal.getsignal(signal.SIGINT) is before[1])
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert finished.stdout == "True True\n"
 
 
 async def test_a_loop_that_has_gone_without_a_word_does_not_keep_the_signal_from_the_server(
