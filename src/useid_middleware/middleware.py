@@ -70,8 +70,6 @@ class UseIDMiddleware:
         useid = self.useid
         useid.proxies.apply(scope)
         try:
-            if not useid.is_running:
-                await useid.start()
             if kind == "http" and self._below is not None:
                 path = route_path(scope)
                 if path.startswith(self._below):
@@ -80,6 +78,8 @@ class UseIDMiddleware:
                     if response is not None:
                         await response(scope, receive, send)
                         return
+            if not useid.is_running:
+                await useid.start()
             await useid.authenticate(scope)
             refusal = useid.protection.judge(scope) if kind == "http" else None
             if refusal is not None:
@@ -114,8 +114,6 @@ class UseIDRouter:
             return
         self.useid.proxies.apply(scope)
         try:
-            if not self.useid.is_running:
-                await self.useid.start()
             response = await self.useid.answer(scope, receive, path=route_path(scope), prefix="")
             if response is None:
                 raise not_found()

@@ -38,7 +38,7 @@ from .stores import create_store
 from .stores.base import Clock, Store
 from .stores.limits import Limits
 from .waiting.binding import BoundLogins
-from .widget.routes import WidgetRoutes
+from .widget.routes import FILES, WidgetRoutes
 from .widget.unavailable import answer_error
 
 if TYPE_CHECKING:
@@ -348,14 +348,13 @@ class UseID:
 
     async def log_in(self, scope: Scope, identity: Identity, *, target: str = "", new_target: str = "") -> Login:
         """See :meth:`.sessions.login.Logins.log_in`."""
-        return await self._logins.log_in(
-            scope, identity, secure=self.is_secure(scope), target=target, new_target=new_target
-        )
+        secure = self.is_secure(scope)
+        return await self._logins.log_in(scope, identity, secure=secure, target=target, new_target=new_target)
 
     async def answer(self, scope: Scope, receive: Receive, *, path: str, prefix: str) -> ASGIApp | None:
         """The response to a request for ``path`` below ``prefix``, still to be sent; ``None`` where there is no route.
 
-        Not sent here, so that an open event stream keeps neither this call nor the request.
+        Not sent here, so that an open event stream keeps neither this call nor the request. Files need no services.
         """
         found = self.router.match(scope["method"], path)
         if found is None:
@@ -365,6 +364,8 @@ class UseID:
         try:
             if request.method not in ("GET", "HEAD") and not self.router.is_open(handler):
                 request.check_same_site()
+            if not self.is_running and not path.startswith(FILES):
+                await self.start()
             response = await handler(request)
         except Answered as answered:
             return answered.response

@@ -1,10 +1,13 @@
 """What is sent in the place of an answer: JSON for programs, and a page for a person where something is away."""
 
+import re
+
 import pytest
 
 from tests.actors import Answer, Browser
+from tests.qr.conftest import host_app, make_settings
 from tests.widget.test_serve import NASTY, Document
-from useid_middleware import Settings
+from useid_middleware import Settings, UseIDMiddleware
 from useid_middleware.errors import RateLimited, UnavailableError, UseIDError
 from useid_middleware.http.asgi import Receive, Scope, Send
 from useid_middleware.widget.unavailable import answer_error, prefers_html, unavailable_page
@@ -92,3 +95,13 @@ def test_nothing_from_outside_becomes_markup() -> None:
     page = Document(unavailable_page(server=NASTY, app_name=NASTY, lang=NASTY, code=NASTY, can_retry=True))
     assert page.find("script") == []
     assert NASTY in page.text
+
+
+async def test_its_looks_are_there_though_nothing_else_is() -> None:
+    """A plugin that could not start yet: the page names a stylesheet, which needs no store."""
+    browser = Browser(UseIDMiddleware(host_app, make_settings(store="redis://127.0.0.1:1/0")))
+    page = await browser.send("GET", "/", headers={"accept": "text/html"})
+    assert page.status == 503
+    (stylesheet,) = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page.body.decode())
+    assert (await browser.send("GET", stylesheet)).status == 200
+    assert (await browser.get("/login")).status == 503

@@ -27,6 +27,10 @@ _ID_CARD: Final = {"en": "your ID card", "de": "dem Ausweis"}
 _PHONE: Final = {"en": "your phone", "de": "dem Smartphone"}
 
 
+#: Below it are files, which need nothing but themselves.
+FILES: Final = "/widget/"
+
+
 class WidgetRoutes:
     """The pages on which a person logs in and out.
 
@@ -55,7 +59,10 @@ class WidgetRoutes:
 
     def routes(self) -> dict[str, Handler]:
         """The table for the router."""
-        table: dict[str, Handler] = {"GET /widget/{file}": self.asset, "GET /widget/locales/{file}": self.locale}
+        table: dict[str, Handler] = {
+            f"GET {FILES}{{file}}": self.asset,
+            f"GET {FILES}locales/{{file}}": self.locale,
+        }
         if self._settings.embed.tenants:
             table["GET /embed.js"] = self.embed
         ways = self._settings.qr.enabled or self._providers or self._with_eid or self._has_passkeys is not None

@@ -16,13 +16,13 @@ UNAVAILABLE_POLICY: Final = (
 _TEXTS: Final[dict[str, dict[str, str]]] = {
     "en": {
         "heading": "This page is not available at the moment",
-        "lead": "Something that it needs is out of reach. Try again in a moment.",
+        "lead": "A part of the service cannot be reached. Try again in a moment.",
         "retry": "Try again",
         "code": "If you ask for help, mention this code:",
     },
     "de": {
         "heading": "Diese Seite ist gerade nicht verfügbar",
-        "lead": "Etwas, das sie dafür braucht, ist nicht erreichbar. Versuchen Sie es gleich noch einmal.",
+        "lead": "Ein Teil des Dienstes ist nicht erreichbar. Versuchen Sie es gleich noch einmal.",
         "retry": "Noch einmal versuchen",
         "code": "Wenn Sie um Hilfe bitten, nennen Sie diesen Code:",
     },
