@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 
 from tests.actors import SERVER, Browser
 from tests.qr.conftest import World, make_settings, open_world
-from useid_middleware import QRScanned, SessionSettings
+from useid_middleware import LoginSucceeded, QRScanned, SessionSettings
 from useid_middleware._codec import b64url
 from useid_middleware.qr.core.signing import DECISION, Decision, framed
 
@@ -69,6 +69,33 @@ async def test_t1_a_revoked_key_cannot_scan_approve_or_claim(world: World) -> No
     assert (await phone.post("/approve", answer)).code == "device_unknown"
     assert (await approved.post(f"/session/{approved_id}/claim", {"code": code})).code == "device_unknown"
     assert await world.who(approved) == ""
+
+
+async def test_t1_a_key_that_is_revoked_in_the_middle_of_a_claim_leaves_no_session(world: World) -> None:
+    alice = await world.log_in()
+    phone = world.phone()
+    device = await phone.enrol(alice)
+    desktop = world.browser()
+    session_id, link = await world.start(desktop)
+    code = (await phone.approve(link)).json()["code"]
+
+    @world.app.useid.events.on(LoginSucceeded)
+    async def revoke(event: LoginSucceeded) -> None:
+        assert (await alice.delete(f"/devices/{device['id']}")).status == 204
+
+    claimed = await desktop.post(f"/session/{session_id}/claim", {"code": code})
+    assert (claimed.status, claimed.code) == (403, "device_unknown")
+    assert await world.who(desktop) == ""
+    assert len((await alice.get("/sessions")).json()["sessions"]) == 1
+
+
+async def test_a_plain_page_of_a_login_that_needs_script_says_so() -> None:
+    world = await open_world(make_settings(qr={"assurance": "L2"}, webauthn={"enabled": True}))
+    desktop = world.browser()
+    session_id, _ = await world.start(desktop)
+    page = await desktop.get(f"/plain/{session_id}")
+    assert page.status == 409
+    assert b"needs JavaScript" in page.body
 
 
 async def test_t2_the_id_from_the_qr_opens_no_event_stream_and_claims_nothing(world: World) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.stateful.base import DESKTOP, PERSON, PICK, nth
+from tests.actors import Answer
+from tests.stateful.base import DESKTOP, PERSON, PICK
 from tests.stateful.by_qr import ByQR
+from tests.stateful.calls import Call, nth
 from tests.stateful.people import HONEST, MALLORY
-from tests.stateful.things import Told
+from tests.stateful.things import Login, Told
 from tests.webauthn.bound import ORIGIN
 from tests.webauthn.world import Authenticator, Credential
 from useid_middleware._codec import un_b64url_any
@@ -18,6 +20,13 @@ from useid_middleware.webauthn.core.sealing import open_refresh_url, seal_refres
 class Bound(ByQR):
     """Temporary accounts, credentials, assertions, and the refresh address."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: dict[str, dict[str, Any]] = {}
+        self.asked: dict[str, dict[str, Any]] = {}
+        #: Assertions that were sent, and which account each would hold for.
+        self.proofs: list[tuple[dict[str, Any], str]] = []
+
     @precondition(lambda self: self.public)
     @rule(pick=PICK, leads=st.one_of(st.none(), PICK))
     def open_account(self, pick: int, leads: int | None) -> None:
@@ -26,7 +35,9 @@ class Bound(ByQR):
         url = self.public[login.id if leads is None else self._login(leads).id].refresh_url or f"{ORIGIN}/auth/x"
         key = self.world.desktops[login.browser].public_key
         sealed = seal_refresh_url(url, public_key=key, session_id=login.id)
-        answer = self.world.send("/webauthn/accounts", {"widgetSessionId": login.id, "sealedRefreshUrl": sealed})
+        answer = self.world.run(
+            self.world.send("/webauthn/accounts", {"widgetSessionId": login.id, "sealedRefreshUrl": sealed})
+        )
         self._expect(answer, self.model.open_account(login.id))
         if answer.status == 201:
             user_id = answer.json()["userId"]
@@ -40,8 +51,14 @@ class Bound(ByQR):
         user_id = nth(list(self.opened), pick)
         source = user_id if options_of is None else nth(list(self.opened), options_of)
         credential = self.world.people[name].authenticator.create(self.opened[source])
-        answer = self.world.send(f"/webauthn/accounts/{user_id}", {"credential": credential}, method="PUT")
-        self._expect(answer, self.model.register(user_id, prover=name, holds=source == user_id))
+        self._do(self._registering(user_id, name, credential, holds=source == user_id))
+
+    def _registering(self, user_id: str, name: str, credential: dict[str, Any], *, holds: bool) -> Call:
+        return Call(
+            None,
+            lambda: self.world.send(f"/webauthn/accounts/{user_id}", {"credential": credential}, method="PUT"),
+            lambda _: self.model.register(user_id, prover=name, holds=holds),
+        )
 
     @rule(
         pick=PICK,
@@ -94,14 +111,25 @@ class Bound(ByQR):
     @rule(pick=PICK, desktop=DESKTOP, made_up=st.sampled_from([False, False, False, True]))
     def follow(self, pick: int, desktop: str, made_up: bool) -> None:
         """A browser opens the refresh address of a login. Let it have leaked: the attacker knows them all."""
-        login = self._login(pick)
+        self._do(self._following(self._login(pick), desktop, made_up=made_up))
+
+    def _following(self, login: Login, desktop: str, *, made_up: bool = False) -> Call:
         url = self.public[login.id].refresh_url
         token = login.id + "A" * 22 if made_up or not url else url.rpartition("/")[2]
-        answer = self.world.get(desktop, f"/session/refresh/{token}", {"accept": "text/html"})
-        expected = self.model.follow(login.id, desktop, is_refresh_address=bool(url) and not made_up)
-        self._expect(answer, Told(expected.status))
-        if answer.status == 303:
-            self._logged_in(login, desktop)
+        is_refresh_address = bool(url) and not made_up
+        browser = self.world.browser(desktop)
+
+        def then(answer: Answer) -> None:
+            if answer.status == 303:
+                self._logged_in(login, desktop)
+
+        return Call(
+            browser,
+            lambda: browser.get(f"/session/refresh/{token}", {"accept": "text/html"}),
+            lambda wire: Told(self.model.follow(login.id, desktop, wire, is_refresh_address=is_refresh_address).status),
+            then,
+            lambda wire: self.model.finish_late(login.id, wire),
+        )
 
 
 def stranger(options: dict[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from tests.stateful.base import DESKTOP, PERSON, PICK, nth, other_than
-from tests.stateful.bound import Bound
+from tests.stateful.at_once import AtOnce
+from tests.stateful.base import DESKTOP, PERSON, PICK
 from tests.stateful.by_qr import CHANGE, DECISION, PATH
-from tests.stateful.people import DESKTOPS, HONEST, MALLORY, PEOPLE
-from tests.stateful.things import FRAME_PERIOD, Device
-from useid_middleware._codec import un_b64url_any
+from tests.stateful.calls import nth
+from tests.stateful.people import DESKTOPS, HONEST, PEOPLE
+from tests.stateful.phones import at_home
+from tests.stateful.things import FRAME_PERIOD
 
 
-class DeviceSwitch(Bound):
-    """All of it: phones are enrolled and revoked as well."""
+class EveryLogin(AtOnce):
+    """All of it; and the stretches of a login by QR as honest devices go them without a pause."""
 
     @initialize()
     def enrol_everybody(self) -> None:
@@ -22,80 +23,18 @@ class DeviceSwitch(Bound):
             self.log_out(at_home(name))
         assert len(self.model.devices) == len(PEOPLE)
 
-    @rule(desktop=DESKTOP)
-    def offer(self, desktop: str) -> None:
-        answer = self.world.post(desktop, "/devices/enrol")
-        self._expect(answer, self.model.offer(desktop))
-        if answer.status == 201:
-            enrolment_id = answer.json()["enrolmentId"]
-            self.model.offered(desktop, enrolment_id)
-            self.enrolling[enrolment_id] = answer.json()["qrData"]
-
-    @precondition(lambda self: self.enrolling)
-    @rule(pick=PICK, name=PERSON)
-    def prove_key(self, pick: int, name: str) -> None:
-        enrolment = self.model.enrolments[nth(list(self.enrolling), pick)]
-        phone = self.world.phone()
-        answer = self.world.run(phone.prove(self.enrolling[enrolment.id]))
-        self._expect(answer, self.model.prove_key(enrolment.id, name))
-        if answer.status == 200:
-            enrolment.code = answer.json()["code"]
-            phone.key_id = un_b64url_any(answer.json()["keyId"])
-            self.keys[enrolment.id] = phone
-
-    @precondition(lambda self: self.enrolling)
-    @rule(pick=PICK, desktop=DESKTOP, typed=st.sampled_from(["right", "right", "wrong", ""]))
-    def confirm(self, pick: int, desktop: str, typed: str) -> None:
-        """Nobody types a code that another person's phone shows."""
-        enrolment = self.model.enrolments[nth(list(self.enrolling), pick)]
-        sees = enrolment.person == self.model.who(desktop)
-        code = {"right": enrolment.code if sees else other_than(enrolment.code), "": ""}.get(
-            typed, other_than(enrolment.code)
-        )
-        answer = self.world.post(desktop, f"/devices/enrol/{enrolment.id}/confirm", {"code": code})
-        self._expect(answer, self.model.confirm(enrolment.id, desktop, code=code))
-        if answer.status == 200:
-            assert enrolment.person == enrolment.account, "somebody else's phone was enrolled"
-            device = Device(enrolment.person, enrolment.account, answer.json()["id"])
-            self.model.devices.append(device)
-            self.world.people[enrolment.person].keys.append((device, self.keys[enrolment.id]))
-
-    @rule(pick=PICK, desktop=DESKTOP, sure=st.sampled_from([False, False, True]))
-    def revoke(self, pick: int, desktop: str, sure: bool) -> None:
-        device = nth(self.model.devices, pick)
-        if sure or device.account != self.model.who(desktop):
-            answer = self.world.delete(desktop, f"/devices/{device.id}")
-            self._expect(answer, self.model.revoke(desktop, device))
-
-    # ── whole stretches, as honest devices go them without a pause ────────────────────────────────────────────────────
-
     @rule(desktop=DESKTOP, name=PERSON)
     def go_all_the_way(self, desktop: str, name: str) -> None:
         """With the attacker's QR code in front of another's phone it is a relay."""
         self.approve_one(desktop, name)
         self.finish(0)
 
-    @rule(desktop=DESKTOP, name=PERSON)
-    def approve_one(self, desktop: str, name: str) -> None:
-        self.start(desktop)
-        self.scan(0, name, 0, None)
-        self.answer(0, name, 0, "approve", "approve", "", 0)
-        if self.LEVEL == "L2":
-            self.bind(0, name)
-
-    @precondition(lambda self: self.LEVEL == "L2" and self.public)
-    @rule(pick=PICK, name=PERSON)
-    def bind(self, pick: int, name: str) -> None:
-        self.open_account(pick, None)
-        if self.opened:
-            self.register(0, name, None)
-
     @precondition(lambda self: self.public)
     @rule(pick=PICK)
     def finish(self, pick: int) -> None:
         desktop = self._login(pick).browser
         if self.LEVEL != "L2":
-            self.claim(pick, desktop, "shown")
+            self.claim(pick, desktop, "shown", False)
             return
         self.prove(0, desktop, "near", 0)
         self.follow(pick, desktop, False)
@@ -121,7 +60,7 @@ class DeviceSwitch(Bound):
             if other != desktop and self.LEVEL == "L2":
                 self.prove(0, other, "leaked", 0)
             elif other != desktop:
-                self.claim(0, other, "shown")
+                self.claim(0, other, "shown", False)
         self.finish(0)
 
     @precondition(lambda self: self.LEVEL == "L2")
@@ -148,14 +87,15 @@ class DeviceSwitch(Bound):
         self.finish(0)
         self.enrol_another(name)
 
-    @rule(name=PERSON)
-    def enrol_another(self, name: str) -> None:
-        """A person adds a phone, or a new key of their phone."""
-        desktop = at_home(name)
-        self.log_in_at_host(desktop, name)
+    @rule(desktop=st.sampled_from(sorted(HONEST)), name=st.sampled_from(PEOPLE[:2]))
+    def lose_what_rests_on_the_provider(self, desktop: str, name: str) -> None:
+        """A phone that was enrolled with the provider's account logs in elsewhere, and the provider ends it all."""
+        self.log_in_at_provider(desktop, name, desktop, "own")
         self.offer(desktop)
         self.prove_key(0, name)
         self.confirm(0, desktop, "right")
+        self.go_all_the_way(nth(sorted(HONEST - {desktop}), 0), name)
+        self.be_logged_out_there(0)
 
     @precondition(lambda self: self.public)
     @rule(pick=PICK)
@@ -163,11 +103,5 @@ class DeviceSwitch(Bound):
         """A person revokes the phone that is in the middle of a login."""
         device = self._login(pick).device
         if device is not None:
-            desktop = at_home(device.person)
-            self.log_in_at_host(desktop, device.person)
-            self._expect(self.world.delete(desktop, f"/devices/{device.id}"), self.model.revoke(desktop, device))
-
-
-def at_home(name: str) -> str:
-    """The desktop of this person."""
-    return "attacker" if name == MALLORY else "home"
+            self.log_in_at_host(at_home(device.person), device.person)
+            self._do(self._revoking(device, at_home(device.person)))

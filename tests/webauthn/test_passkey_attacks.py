@@ -11,7 +11,7 @@ import pytest
 from tests.actors import Answer, Browser
 from tests.webauthn.statements import new_key
 from tests.webauthn.world import CALLS, ORIGIN, Begun, World, done, opened, respond
-from useid_middleware import LoginCompleted
+from useid_middleware import LoginCompleted, LoginSucceeded
 from useid_middleware._codec import b64url
 from useid_middleware.events import PasskeyAdded
 from useid_middleware.webauthn.core.cose import Algorithm
@@ -334,3 +334,19 @@ async def test_other_methods_are_refused(world: World) -> None:
     for method, path in (("GET", "/passkeys/login"), ("PUT", "/passkeys"), ("POST", "/passkeys/x")):
         answer = await browser.send(method, f"/auth{path}", headers={"origin": ORIGIN})
         assert (answer.status, answer.code) == (405, "method_not_allowed")
+
+
+async def test_a_passkey_that_is_removed_in_the_middle_of_its_login_leaves_no_session(world: World) -> None:
+    member, authenticator = await world.member()
+    [passkey] = await world.passkeys(member)
+    alice = await world.useid.accounts.find("host", "alice")
+    assert alice is not None
+
+    @world.useid.events.on(LoginSucceeded)
+    async def remove(event: LoginSucceeded) -> None:
+        assert await world.useid.accounts.remove_passkey(alice.id, passkey["id"])
+
+    browser = world.browser()
+    answer = await world.use("login", browser, authenticator)
+    assert (answer.status, answer.code) == (403, "device_unknown")
+    assert len(await world.useid.sessions.of_account(alice.id)) == 1

@@ -122,6 +122,8 @@ class PageRoutes:
             message = message or texts.get(unknown.code, "")
         else:
             session = current.record
+            if session.is_bound:
+                return self._refuse(request, "needs_script", status=409)
             state, return_url = session.state, session.return_to
             link = self._qr.qr_data(current) if state is State.WAITING else ""
             code_required = bool(session.code_hash)

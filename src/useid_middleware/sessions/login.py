@@ -12,7 +12,7 @@ from ..identity import Identity
 from ..stores.base import Clock
 from .auth import current_session
 from .cookie import SESSION_COOKIE
-from .records import Login
+from .records import Login, Session
 from .service import Sessions
 
 #: Makes a login session of a proven identity that wants to go to this address; features are given one.
@@ -86,9 +86,28 @@ class Logins:
             roles=tuple(dict.fromkeys(question.roles)),
             is_new_account=is_new,
         )
+        if not await self._still_holds(session):
+            await self._sessions.end(session, reason="revoked")
+            if session.provider == "qr":
+                await self._accounts.forget_browsers(account.id)  # This one may have been remembered since.
+            raise AuthenticationError(
+                "device_unknown", "login: expected a phone or passkey that was not revoked meanwhile"
+            )
         await self._events.emit(LoginCompleted(now, account.id, session.id, session.level, identity.provider))
         cookie = SESSION_COOKIE.set(token, secure=secure, max_age=self._max_age)
         return Login(session, token, [cookie], question.target)
+
+    async def _still_holds(self, session: Session) -> bool:
+        """Whether the phone or passkey that the session rests on is still there.
+
+        Whoever revoked it a moment ago has ended the sessions that were there, and this one was not: of the two who
+        write first and look afterwards, one sees what the other has done.
+        """
+        if session.provider == "qr":
+            return any(each.id == session.device_id for each in await self._accounts.devices(session.account_id))
+        if session.provider == "passkey":
+            return any(each.id == session.device_id for each in await self._accounts.passkeys(session.account_id))
+        return True
 
     async def _account(self, identity: Identity, now: float) -> tuple[Account, bool]:
         try:
