@@ -43,7 +43,7 @@ class StubProvider:
             return {"keys": [self._key.as_dict(private=False)]}
         if path == "/token":
             nonce = parse_qs(body.decode())["code"][0]
-            claims = id_token_claims(self._issuer, nonce, int(time()))
+            claims = id_token_claims(self._issuer, nonce, int(time())) | {"sub": nonce}  # Each is another person.
             token = jwt.encode({"alg": "RS256", "kid": "k"}, claims, self._key)
             return {"access_token": "a" * 43, "token_type": "Bearer", "expires_in": 300, "id_token": token}
         return {

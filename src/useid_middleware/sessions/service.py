@@ -8,6 +8,7 @@ is asked to log in, and lists leave it out. It stays where it is, since a worker
 where sessions of an account, a phone or a provider are ended, it ends with them.
 """
 
+import asyncio
 import logging
 import math
 import secrets
@@ -227,8 +228,9 @@ class Sessions:
         now = self._clock()
         living: list[Session] = []
         unreadable: list[str] = []
-        for key in await self._store.find(index):
-            found = await self._store.get(key)
+        keys = await self._store.find(index)
+        # All at once: over a network they travel together.
+        for key, found in zip(keys, await asyncio.gather(*map(self._store.get, keys)), strict=True):
             if found is None:
                 continue
             session = self._read(key, found)
