@@ -56,7 +56,7 @@ async def rows(size: Size, *, stream_memory: float) -> list[Row]:
             peer=starlette.cpu_per_login,
             unit="µs",
             goal=1.0,
-            why="beside the login itself it leaves 10 µs for each of 21 exchanges with Redis",
+            why="beside the login itself it leaves 9 µs for each of 22 exchanges with Redis",
         ),
         row(
             "whole QR login over Redis, CPU of Redis vs CPU of the worker",
