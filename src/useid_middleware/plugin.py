@@ -362,10 +362,10 @@ class UseID:
         handler, params = found
         request = Request(scope, receive, prefix=prefix, origin=self.settings.origin, params=params)
         try:
-            if request.method not in ("GET", "HEAD") and not self.router.is_open(handler):
-                request.check_same_site()
             if not self.is_running and not path.startswith(FILES):
                 await self.start()
+            if request.method not in ("GET", "HEAD") and not self.router.is_open(handler):
+                request.check_same_site()
             response = await handler(request)
         except Answered as answered:
             return answered.response

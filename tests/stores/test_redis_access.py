@@ -55,6 +55,12 @@ async def do_everything(store: Store, other: Store) -> None:
         await store.find("index")
         await store.take("key")
     await store.spend([Bucket("bucket", MINUTE, 5)])
+    for slot in (1, 1, 9):
+        await store.occupy("count", slot=slot, lowest=slot - 1, highest=slot + 1, limit=5, ttl=MINUTE)
+    for slot in (9, 9):
+        await store.occupy("count", slot=slot, lowest=8, highest=10, limit=5, ttl=MINUTE)
+        await store.vacate("count", slot)
+    await store.vacate("count", 9)
     await store.publish("key", b"end")
     await inbox.has(3)
     await unsubscribe()
