@@ -25,8 +25,10 @@ from useid_middleware.emulation.pki_files import create_pki, read_pki
 from useid_middleware.errors import ConfigurationError
 
 _PROGRAM = """
-import sys
+import signal, sys
 from tests.emulation.card.test_commands import useid
+# A shell that runs the tests in the background has them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     sys.exit(useid(*sys.argv[1:]))
 except KeyboardInterrupt:
